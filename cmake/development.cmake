@@ -1,0 +1,59 @@
+# Benchmarks, examples and tests: what is built here and not installed.
+include(CTest)
+find_package(benchmark REQUIRED)
+
+wavetile_library(bench bench)
+target_link_libraries(wavetile_bench PUBLIC wavetile_runtime PRIVATE nlohmann_json::nlohmann_json wavetile_version)
+
+file(GLOB bench_sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/bench/*_bench.cpp)
+foreach(source IN LISTS bench_sources)
+  cmake_path(GET source STEM name)
+  wavetile_program(${name} ${source})
+  target_link_libraries(${name} PRIVATE wavetile_bench wavetile_gpt2 benchmark::benchmark_main wavetile_version)
+endforeach()
+wavetile_program(wavetile-machine bench/machine_main.cpp)
+target_link_libraries(wavetile-machine PRIVATE wavetile_bench CLI11::CLI11 nlohmann_json::nlohmann_json)
+
+file(GLOB example_sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/examples/*.cpp)
+foreach(source IN LISTS example_sources)
+  cmake_path(GET source STEM name)
+  wavetile_program(example_${name} ${source})
+  set_target_properties(example_${name} PROPERTIES OUTPUT_NAME examples/${name})
+  target_link_libraries(example_${name} PRIVATE wavetile_kernels)
+endforeach()
+
+if(NOT BUILD_TESTING)
+  return()
+endif()
+find_package(GTest REQUIRED)
+include(GoogleTest)
+
+# One program for tests/ and one for each folder in it: what a test needs decides where it stands. ctest runs each case
+# in a process of its own.
+function(wavetile_tests name folder)
+  file(GLOB sources CONFIGURE_DEPENDS ${folder}/*.cpp)
+  if(NOT sources)
+    return()
+  endif()
+  wavetile_program(${name} "${sources}")
+  target_compile_definitions(${name} PRIVATE WAVETILE_SOURCE_DIR="${PROJECT_SOURCE_DIR}")
+  target_link_libraries(${name} PRIVATE wavetile_gpt2 wavetile_bench nlohmann_json::nlohmann_json GTest::gmock
+                                        GTest::gtest_main)
+  gtest_discover_tests(${name} DISCOVERY_MODE PRE_TEST DISCOVERY_TIMEOUT 60)
+endfunction()
+
+wavetile_tests(test_host ${PROJECT_SOURCE_DIR}/tests)
+file(GLOB test_folders CONFIGURE_DEPENDS LIST_DIRECTORIES true ${PROJECT_SOURCE_DIR}/tests/*)
+foreach(folder IN LISTS test_folders)
+  if(IS_DIRECTORY ${folder})
+    cmake_path(GET folder FILENAME name)
+    wavetile_tests(test_${name} ${folder})
+  endif()
+endforeach()
+
+# The installed package builds and runs the examples, as an author's project would.
+if(example_sources AND NOT WAVETILE_SANITIZE)
+  add_test(NAME install.examples COMMAND ${CMAKE_COMMAND} -DSOURCE_DIR=${PROJECT_SOURCE_DIR}
+                                         -DBUILD_DIR=${PROJECT_BINARY_DIR} -DGENERATOR=${CMAKE_GENERATOR}
+                                         -DCXX=${CMAKE_CXX_COMPILER} -P ${PROJECT_SOURCE_DIR}/cmake/install_test.cmake)
+endif()
