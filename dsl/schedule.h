@@ -1,0 +1,39 @@
+// How a kernel is cut up, apart from what it computes. A schedule never changes a result beyond rounding.
+#pragma once
+
+#include <map>
+#include <string>
+#include <vector>
+
+namespace wavetile {
+
+/// A tensor kept in blocks: dimension -> elements of a block (a power of two). Digits inside blocks are innermost in
+/// memory, in the order given from the outer to the inner one. Weights[K][N] with {{1, 16}} is [N/16][K][16]; with
+/// {{1, 16}, {0, 2}} it is [N/16][K/2][16][2]. Memory is padded to whole blocks, and the padding can be read.
+struct Packing {
+  struct Block {
+    int dim, size;
+    auto operator<=>(const Block&) const = default;
+  };
+  std::vector<Block> blocks;
+  auto operator<=>(const Packing&) const = default;
+};
+
+/// A step of the walk over the grid, outermost first: `axis` in runs of `run` blocks (0: to its end).
+struct Walk {
+  std::string axis;
+  int run = 0;
+  auto operator<=>(const Walk&) const = default;
+};
+
+struct Schedule {
+  std::map<std::string, int> tile;         // range -> elements of a block
+  int warps = 1;                           // of a block
+  std::map<std::string, int> split;        // serial range -> parts that run as independent blocks, then merged in order
+  std::map<std::string, Packing> packing;  // tensor -> how it lies in memory
+  std::vector<Walk> order;                 // empty: ranges in the order they were made, the last one fastest
+
+  auto operator<=>(const Schedule&) const = default;
+};
+
+}  // namespace wavetile

@@ -1,0 +1,610 @@
+// Recording: the words of dsl.h append ops to the graph being built on this thread. Every user error is found
+// here, where the author's line is known.
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <set>
+
+#include <fmt/format.h>
+
+#include "dsl/check.h"
+#include "dsl/dsl.h"
+
+namespace wavetile {
+namespace {
+
+struct Builder {
+  Graph graph;
+  std::vector<Region*> regions{&graph.body};
+  std::vector<int> scopes{0};              // ids of the open regions, outermost first
+  std::vector<Loc> scope_locs{Loc{}};      // where each region ever opened begins, by id
+  std::vector<int> scope_of;               // the region of each op
+  std::vector<Loc> first_access;           // of each tensor
+  std::set<RangeId> open;                  // serial ranges being walked
+  std::vector<std::string> names;
+
+  int open_scope(Loc loc) {
+    scope_locs.push_back(loc);
+    return static_cast<int>(scope_locs.size()) - 1;
+  }
+  std::vector<Value> emit(Op op) {
+    int id = static_cast<int>(graph.ops.size());
+    std::vector<Value> results;
+    for (size_t i = 0; i < op.types.size(); ++i) results.push_back({id, static_cast<int>(i)});
+    graph.ops.push_back(std::move(op));
+    scope_of.push_back(scopes.back());
+    regions.back()->ops.push_back(id);
+    return results;
+  }
+};
+
+thread_local Builder* current = nullptr;
+
+Builder& builder(Loc loc) {
+  if (!current) throw Error(loc, "tiles, ranges and tensors exist only inside a Kernel's lambda");
+  return *current;
+}
+
+Op make(OpKind kind, Loc loc, Type type) {
+  Op op{.kind = kind, .args = {}, .types = {std::move(type)}, .loc = loc};
+  return op;
+}
+
+Value constant(double x, DType dtype, Loc loc, Axes axes = {}) {
+  Op op = make(OpKind::constant, loc, {dtype, std::move(axes)});
+  op.constant = x;
+  return builder(loc).emit(std::move(op))[0];
+}
+
+std::string describe(const Type& t) { return fmt::format("{}{}", name_of(t.dtype), current->graph.axes_text(t.axes)); }
+
+// A value may be used in its own region and in those inside it.
+Value checked(const Tile& t, Loc loc) {
+  Builder& b = builder(loc);
+  Value v = t.value();
+  if (!v) throw Error(loc, "this tile was declared but never given a value");
+  if (v.op >= static_cast<int>(b.graph.ops.size())) throw Error(loc, "this tile belongs to another kernel");
+  int scope = b.scope_of[static_cast<size_t>(v.op)];
+  if (std::find(b.scopes.begin(), b.scopes.end(), scope) == b.scopes.end())
+    throw Error(loc, fmt::format("this tile was made at {} inside the fold that begins at {}, and is used outside of it; "
+                                 "return it from the fold's body to carry it out",
+                                 b.graph.at(v).loc.str(), b.scope_locs[static_cast<size_t>(scope)].str()));
+  return v;
+}
+
+void check_bounds(const RangeInfo& r, Loc loc) {
+  for (Value v : {r.lo, r.hi}) {
+    if (!v) continue;
+    int scope = current->scope_of[static_cast<size_t>(v.op)];
+    if (std::find(current->scopes.begin(), current->scopes.end(), scope) == current->scopes.end())
+      throw Error(loc, fmt::format("range '{}' was made at {} inside the fold that begins at {}, and is used outside of it; "
+                                   "make it before the fold", r.name, r.loc.str(),
+                                   current->scope_locs[static_cast<size_t>(scope)].str()));
+  }
+}
+
+const RangeInfo& checked(Range r, Loc loc) {
+  Builder& b = builder(loc);
+  if (r.id() < 0 || r.id() >= static_cast<int>(b.graph.ranges.size()))
+    throw Error(loc, "this range was declared but never given: make it with parallel, whole or serial");
+  const RangeInfo& info = b.graph.range(r.id());
+  if (info.kind == RangeKind::serial && !b.open.contains(r.id()))
+    throw Error(loc, fmt::format("serial range '{}' (made at {}) is used outside of the fold that walks it", info.name,
+                                 info.loc.str()));
+  check_bounds(info, loc);
+  return info;
+}
+
+Value emit_map(Fn fn, std::vector<Value> args, DType dtype, Loc loc) {
+  Builder& b = builder(loc);
+  Axes axes;
+  for (Value v : args) axes = united(axes, b.graph.type(v).axes);
+  Op op = make(OpKind::map, loc, {dtype, std::move(axes)});
+  op.fn = fn;
+  op.args = std::move(args);
+  return b.emit(std::move(op))[0];
+}
+
+Value convert(Value v, DType to, Loc loc) {
+  return builder(loc).graph.type(v).dtype == to ? v : emit_map(Fn::cast, {v}, to, loc);
+}
+Value computable(Value v, Loc loc) {  // storage types are computed with as f32 or i32
+  DType t = builder(loc).graph.type(v).dtype;
+  if (t == DType::f16 || t == DType::bf16) return convert(v, DType::f32, loc);
+  if (t == DType::i8 || t == DType::u8) return convert(v, DType::i32, loc);
+  return v;
+}
+Value value_of(const Arg& a, DType dtype) {
+  if (!a.is_number()) return computable(checked(a.tile(), a.loc()), a.loc());
+  if (dtype == DType::i32 && (a.number() != std::trunc(a.number()) || std::abs(a.number()) > 4294967295.0))
+    throw Error(a.loc(), fmt::format("the number {} is combined with an i32 tile; cast<f32>(tile) first", a.number()));
+  double x = a.number();
+  if (dtype == DType::i32) x = static_cast<int32_t>(static_cast<uint32_t>(static_cast<int64_t>(x)));
+  return constant(x, dtype, a.loc());
+}
+Value scalar_of(const Arg& a, std::string_view what) {
+  Value v = value_of(a, DType::i32);
+  const Type& t = current->graph.type(v);
+  if (!t.axes.empty() || t.dtype != DType::i32)
+    throw Error(a.loc(), fmt::format("{} must be an i32 scalar, this is {}", what, describe(t)));
+  return v;
+}
+
+bool known_at_launch(const Graph& g, Value v) {
+  const Op& op = g.at(v);
+  if (op.kind == OpKind::constant) return true;
+  if (op.kind == OpKind::param) return op.param != ParamKind::carried;
+  return op.kind == OpKind::map &&
+         std::all_of(op.args.begin(), op.args.end(), [&](Value a) { return known_at_launch(g, a); });
+}
+
+Range make_range(RangeKind kind, std::string name, Value lo, Value hi, Loc loc) {
+  Builder& b = builder(loc);
+  if (kind != RangeKind::serial && !known_at_launch(b.graph, hi))
+    throw Error(loc, fmt::format("the extent of {} range '{}' is computed on the device; compute it from dims, scalar "
+                                 "parameters and numbers, or make the range serial",
+                                 kind == RangeKind::parallel ? "parallel" : "whole", name));
+  for (const RangeInfo& r : b.graph.ranges)
+    if (r.name == name)
+      throw Error(loc, fmt::format("a range named '{}' exists already (made at {}); schedules tell ranges apart by "
+                                   "name, so give this one another", name, r.loc.str()));
+  if (kind == RangeKind::parallel && b.scopes.size() > 1)
+    throw Error(loc, fmt::format("parallel range '{}' is made inside a fold; make it before the fold", name));
+  b.graph.ranges.push_back({std::move(name), kind, lo, hi, loc, 0});
+  return Range(static_cast<RangeId>(b.graph.ranges.size()) - 1);
+}
+
+Value iota(Range r, IotaKind kind, Loc loc) {
+  checked(r, loc);
+  Op op = make(OpKind::iota, loc, {DType::i32, kind == IotaKind::coordinate ? Axes{r.id()} : Axes{}});
+  op.range = r.id();
+  op.iota = kind;
+  return builder(loc).emit(std::move(op))[0];
+}
+
+void check_reducible(const RangeInfo& r, std::string_view what, Loc loc) {
+  if (r.kind == RangeKind::parallel)
+    throw Error(loc, fmt::format("{} over parallel range '{}' (made at {}): a block sees only its own part of it; make the "
+                                 "range whole, or serial and fold over it", what, r.name, r.loc.str()));
+}
+
+Value reduce(Reduction reduction, const Arg& x, Range axis, DType dtype) {
+  Builder& b = builder(x.loc());
+  Value v = value_of(x, DType::f32);
+  const RangeInfo& r = checked(axis, x.loc());
+  const Type t = b.graph.type(v);
+  if (!contains(t.axes, axis.id()))
+    throw Error(x.loc(), fmt::format("{} over '{}' of a tile with axes {}: the tile does not have that axis",
+                                     name_of(reduction), r.name, b.graph.axes_text(t.axes)));
+  check_reducible(r, name_of(reduction), x.loc());
+  if (t.dtype == DType::b1)
+    throw Error(x.loc(), fmt::format("{} of a bool tile; use where(tile, 1, 0)", name_of(reduction)));
+  Op op = make(OpKind::reduce, x.loc(), {reduction == Reduction::argmax ? dtype : t.dtype, without(t.axes, axis.id())});
+  op.args = {v};
+  op.reduction = reduction;
+  op.range = axis.id();
+  return b.emit(std::move(op))[0];
+}
+
+}  // namespace
+
+Range parallel(std::string name, Arg extent, Loc loc) {
+  Value hi = scalar_of(extent, "a range's extent");
+  return make_range(RangeKind::parallel, std::move(name), {}, hi, loc);
+}
+Range whole(std::string name, Arg extent, Loc loc) {
+  Value hi = scalar_of(extent, "a range's extent");
+  return make_range(RangeKind::whole, std::move(name), {}, hi, loc);
+}
+Range serial(std::string name, Arg extent, Loc loc) {
+  Value hi = scalar_of(extent, "a range's extent");
+  return make_range(RangeKind::serial, std::move(name), {}, hi, loc);
+}
+Range serial(std::string name, Arg lo, Arg hi, Loc loc) {
+  Value l = scalar_of(lo, "a range's first coordinate"), h = scalar_of(hi, "a range's end");
+  return make_range(RangeKind::serial, std::move(name), l, h, loc);
+}
+
+Tile index(Range r, Loc loc) { return Tile(iota(r, IotaKind::coordinate, loc)); }
+Scalar first(Range r, Loc loc) { return Tile(iota(r, IotaKind::first, loc)); }
+Scalar last(Range r, Loc loc) { return Tile(iota(r, IotaKind::last, loc)); }
+
+Index IndexArg::resolve() const {
+  Index i;
+  if (range_.id() >= 0 || !has_offset_) {
+    checked(range_, loc_);
+    i.range = range_.id();
+  }
+  if (!has_offset_) return i;
+  i.offset = is_number_ ? constant(number_, DType::i32, loc_) : computable(checked(offset_, loc_), loc_);
+  const Type& t = current->graph.type(i.offset);
+  if (t.dtype != DType::i32)
+    throw Error(loc_, fmt::format("an index must be i32, this is {}; cast<i32>(…) it", describe(t)));
+  return i;
+}
+
+namespace {
+std::vector<Index> resolve(int tensor, const std::vector<IndexArg>& args, Loc loc) {
+  Builder& b = builder(loc);
+  TensorParam& t = b.graph.tensors[static_cast<size_t>(tensor)];
+  Loc& seen = b.first_access[static_cast<size_t>(tensor)];
+  if (t.rank == 0) {
+    t.rank = static_cast<int>(args.size());
+    seen = loc;
+  } else if (t.rank != static_cast<int>(args.size())) {
+    throw Error(loc, fmt::format("tensor '{}' has {} dimensions (first used at {}), and is indexed with {} here", t.name,
+                                 t.rank, seen.str(), args.size()));
+  }
+  std::vector<Index> index;
+  Axes used;
+  for (const IndexArg& a : args) {
+    index.push_back(a.resolve());
+    RangeId r = index.back().range;
+    if (r >= 0 && contains(used, r))
+      throw Error(a.loc(), fmt::format("tensor '{}' is indexed twice with range '{}': a diagonal is index({}) in one of "
+                                       "the two dimensions", t.name, b.graph.range(r).name, b.graph.range(r).name));
+    if (r >= 0) used = united(used, {r});
+  }
+  return index;
+}
+Axes axes_of(const std::vector<Index>& index) {
+  Axes axes;
+  for (const Index& i : index) {
+    if (i.range >= 0) axes = united(axes, {i.range});
+    if (i.offset) axes = united(axes, current->graph.type(i.offset).axes);
+  }
+  return axes;
+}
+}  // namespace
+
+Tile TileRef::load() const {
+  Builder& b = builder(loc_);
+  Op op = make(OpKind::load, loc_, {});
+  op.tensor = tensor_;
+  op.index = resolve(tensor_, index_, loc_);
+  TensorParam& t = b.graph.tensors[static_cast<size_t>(tensor_)];
+  t.read = true;
+  op.types = {{t.dtype, axes_of(op.index)}};
+  return Tile(b.emit(std::move(op))[0]);
+}
+
+void TileRef::operator=(const Arg& arg) && {
+  Builder& b = builder(loc_);
+  std::vector<Index> index = resolve(tensor_, index_, loc_);
+  TensorParam& t = b.graph.tensors[static_cast<size_t>(tensor_)];
+  bool real = is_float(t.dtype);
+  Value v = arg.is_number() ? constant(arg.number(), real ? DType::f32 : DType::i32, arg.loc()) : checked(arg.tile(), arg.loc());
+  const Type type = b.graph.type(v);
+  if (is_float(type.dtype) != real)
+    throw Error(loc_, fmt::format("a {} tile is stored to tensor '{}' of {}; cast<{}>(…) it", name_of(type.dtype), t.name,
+                                  name_of(t.dtype), name_of(t.dtype)));
+  Axes to = axes_of(index);
+  for (RangeId r : type.axes)
+    if (!contains(to, r))
+      throw Error(loc_, fmt::format("a tile with axes {} is stored to '{}' at {}: nothing says where along '{}'; reduce "
+                                    "that axis, or index the tensor with it",
+                                    b.graph.axes_text(type.axes), t.name, b.graph.axes_text(to), b.graph.range(r).name));
+  Op op = make(OpKind::store, loc_, {});
+  op.types.clear();
+  op.tensor = tensor_;
+  op.index = std::move(index);
+  op.args = {convert(v, t.dtype, loc_)};
+  t.written = true;
+  b.emit(std::move(op));
+}
+void TileRef::operator=(TileRef&& value) && { std::move(*this) = Arg(value.load(), value.loc()); }
+void TileRef::operator+=(const Arg& value) && {
+  Tile sum = Arg(load(), loc_) + value;
+  std::move(*this) = Arg(sum, loc_);
+}
+
+Tile map(Fn fn, const std::vector<Arg>& args) {
+  Loc loc = args[0].loc();
+  Builder& b = builder(loc);
+  const FnInfo& f = info(fn);
+  size_t from = f.rule == Rule::pick ? 1 : 0;
+  DType type = f.rule == Rule::ints ? DType::i32 : DType::f32;
+  for (size_t i = from; i < args.size(); ++i)
+    if (!args[i].is_number()) {
+      type = b.graph.type(computable(checked(args[i].tile(), args[i].loc()), args[i].loc())).dtype;
+      break;
+    }
+  std::vector<Value> v;
+  for (size_t i = 0; i < args.size(); ++i) {
+    v.push_back(value_of(args[i], i < from ? DType::b1 : type));
+    const Type& t = b.graph.type(v.back());
+    if (i < from && t.dtype != DType::b1)
+      throw Error(args[i].loc(), fmt::format("where needs a bool tile as its condition, this is {}; compare it with something", describe(t)));
+    if (i >= from && t.dtype != type)
+      throw Error(args[i].loc(), fmt::format("{} of {} and {}; cast one of them", f.name, describe(b.graph.type(v[from])), describe(t)));
+  }
+  bool ok = f.rule == Rule::arith ? type != DType::b1
+            : f.rule == Rule::real ? type == DType::f32
+            : f.rule == Rule::bits ? type != DType::f32
+            : f.rule == Rule::ints ? type == DType::i32 : true;
+  if (!ok) throw Error(loc, fmt::format("{} does not take {}; cast it first", f.name, describe(b.graph.type(v[from]))));
+  return Tile(emit_map(fn, v, f.rule == Rule::cmp ? DType::b1 : type, loc));
+}
+
+Tile operator+(const Arg& a, const Arg& b) { return map(Fn::add, {a, b}); }
+Tile operator-(const Arg& a, const Arg& b) { return map(Fn::sub, {a, b}); }
+Tile operator*(const Arg& a, const Arg& b) { return map(Fn::mul, {a, b}); }
+Tile operator/(const Arg& a, const Arg& b) {
+  auto integral = [](const Arg& x) {
+    return !x.is_number() && !is_float(builder(x.loc()).graph.type(checked(x.tile(), x.loc())).dtype);
+  };
+  return map(integral(a) || integral(b) ? Fn::idiv : Fn::div, {a, b});
+}
+Tile operator%(const Arg& a, const Arg& b) { return map(Fn::imod, {a, b}); }
+Tile operator<(const Arg& a, const Arg& b) { return map(Fn::lt, {a, b}); }
+Tile operator<=(const Arg& a, const Arg& b) { return map(Fn::le, {a, b}); }
+Tile operator>(const Arg& a, const Arg& b) { return map(Fn::lt, {b, a}); }
+Tile operator>=(const Arg& a, const Arg& b) { return map(Fn::le, {b, a}); }
+Tile operator==(const Arg& a, const Arg& b) { return map(Fn::eq, {a, b}); }
+Tile operator!=(const Arg& a, const Arg& b) { return map(Fn::ne, {a, b}); }
+Tile operator&(const Arg& a, const Arg& b) { return map(Fn::bit_and, {a, b}); }
+Tile operator|(const Arg& a, const Arg& b) { return map(Fn::bit_or, {a, b}); }
+Tile operator^(const Arg& a, const Arg& b) { return map(Fn::bit_xor, {a, b}); }
+Tile operator<<(const Arg& a, const Arg& b) { return map(Fn::shl, {a, b}); }
+Tile operator>>(const Arg& a, const Arg& b) { return map(Fn::shr, {a, b}); }
+Tile operator-(const Arg& a) { return map(Fn::neg, {a}); }
+
+Tile cast(DType to, const Arg& a) {
+  Value v = a.is_number() ? constant(a.number(), is_float(to) ? DType::f32 : DType::i32, a.loc()) : checked(a.tile(), a.loc());
+  return Tile(convert(v, to, a.loc()));
+}
+Tile bitcast(DType to, const Arg& a) {
+  Value v = value_of(a, DType::f32);
+  DType from = builder(a.loc()).graph.type(v).dtype;
+  if (size_of(from) != 4 || size_of(to) != 4)
+    throw Error(a.loc(), fmt::format("bitcast goes between f32 and i32, not from {} to {}", name_of(from), name_of(to)));
+  return Tile(from == to ? v : emit_map(Fn::bitcast, {v}, to, a.loc()));
+}
+
+Tile fill_value(const Arg& value, const std::vector<Range>& axes, DType dtype) {
+  Loc loc = value.loc();
+  if (!value.is_number()) throw Error(loc, "fill takes a number; a tile spreads over axes by itself wherever it is combined");
+  double x = value.number();
+  constexpr double lo[] = {0, 0, 0, -2147483648.0, -128, 0, 0}, hi[] = {0, 0, 0, 2147483647.0, 127, 255, 1};
+  int i = static_cast<int>(dtype);
+  if (!is_float(dtype) && !(x == std::trunc(x) && x >= lo[i] && x <= hi[i]))
+    throw Error(loc, fmt::format("fill({}): {} holds whole numbers from {} to {}", x, name_of(dtype), lo[i], hi[i]));
+  Axes a;
+  for (Range r : axes) {
+    checked(r, loc);
+    a = united(a, {r.id()});
+  }
+  return Tile(constant(x, dtype, loc, a));
+}
+
+Tile sum(const Arg& x, Range axis) { return Tile(reduce(Reduction::sum, x, axis, DType::f32)); }
+Tile max(const Arg& x, Range axis) { return Tile(reduce(Reduction::max, x, axis, DType::f32)); }
+Tile min(const Arg& x, Range axis) { return Tile(reduce(Reduction::min, x, axis, DType::f32)); }
+Tile argmax(const Arg& x, Range axis) { return Tile(reduce(Reduction::argmax, x, axis, DType::i32)); }
+Tile mean(const Arg& x, Range axis) {
+  Tile total = sum(x, axis);
+  const RangeInfo r = checked(axis, x.loc());
+  Value n = r.hi;
+  if (r.kind != RangeKind::whole) {  // the elements of the current block
+    n = emit_map(Fn::sub, {iota(axis, IotaKind::last, x.loc()), iota(axis, IotaKind::first, x.loc())}, DType::i32, x.loc());
+    n = emit_map(Fn::add, {n, constant(1, DType::i32, x.loc())}, DType::i32, x.loc());
+  }
+  return Arg(total, x.loc()) / Arg(Tile(convert(n, DType::f32, x.loc())), x.loc());
+}
+
+Tile dot(const Arg& a, const Arg& b, Range k) {
+  Loc loc = a.loc();
+  Builder& bu = builder(loc);
+  Value v[2];
+  bool narrow = true;
+  for (int i = 0; i < 2; ++i) {
+    const Arg& x = i ? b : a;
+    if (x.is_number()) throw Error(x.loc(), "dot of a number; use fill(number, axes...)");
+    v[i] = checked(x.tile(), x.loc());
+    narrow &= bu.graph.type(v[i]).dtype == DType::i8;
+  }
+  Axes axes;
+  for (int i = 0; i < 2; ++i) {
+    const Type t = bu.graph.type(v[i]);
+    if (!is_float(t.dtype) && !narrow)
+      throw Error(loc, fmt::format("dot takes two tiles of f32, f16 or bf16, or two of i8; this is {} and {}",
+                                   describe(bu.graph.type(v[0])), describe(bu.graph.type(v[1]))));
+    if (!contains(t.axes, k.id()))
+      throw Error(loc, fmt::format("dot over '{}' of tiles with axes {} and {}: both need that axis", checked(k, loc).name,
+                                   bu.graph.axes_text(bu.graph.type(v[0]).axes), bu.graph.axes_text(bu.graph.type(v[1]).axes)));
+    axes = united(axes, t.axes);
+  }
+  check_reducible(checked(k, loc), "dot", loc);
+  Op op = make(OpKind::dot, loc, {narrow ? DType::i32 : DType::f32, without(axes, k.id())});
+  op.args = {v[0], v[1]};
+  op.range = k.id();
+  return Tile(bu.emit(std::move(op))[0]);
+}
+
+namespace {
+
+// Records `body` as a region whose parameters have the types given.
+Region record(const std::vector<Type>& types, Loc loc, size_t params, const std::function<State(const State&)>& body) {
+  Builder& b = *current;
+  Region region;
+  b.regions.push_back(&region);
+  b.scopes.push_back(b.open_scope(loc));
+  struct Close {
+    Builder& b;
+    ~Close() {
+      b.regions.pop_back();
+      b.scopes.pop_back();
+    }
+  } close{b};
+  State in;
+  for (size_t i = 0; i < params; ++i) {
+    Op p = make(OpKind::param, loc, types[i % types.size()]);
+    p.param = ParamKind::carried;
+    region.params.push_back(b.emit(std::move(p))[0]);
+    in.push_back(Tile(region.params.back()));
+  }
+  State out = body(in);
+  if (out.size() != types.size())
+    throw Error(loc, fmt::format("the fold carries {} values and its body returns {}", types.size(), out.size()));
+  Op y{.kind = OpKind::yield, .args = {}, .types = {}, .loc = loc};
+  for (size_t i = 0; i < out.size(); ++i) {
+    Value v = computable(checked(out[i], loc), loc);
+    const Type& t = b.graph.type(v);
+    if (t.dtype != types[i].dtype || !std::includes(types[i].axes.begin(), types[i].axes.end(), t.axes.begin(), t.axes.end()))
+      throw Error(loc, fmt::format("carried value {} starts as {} and the fold's body (at {}) returns {}; start it with "
+                                   "fill(value, axes...) of the axes that the body gives it",
+                                   i, describe(types[i]), b.graph.at(v).loc.str(), describe(t)));
+    y.args.push_back(v);
+  }
+  b.emit(std::move(y));
+  return region;
+}
+
+// From 0, `acc + x` merges by adding if x reads no carried value, neither as an operand nor as a coordinate, and the
+// body stores nothing (a running sum would be stored without its earlier parts).
+bool adds(const Graph& g, const Op& fold, size_t i) {
+  const Region& body = fold.body;
+  if (g.constant(fold.args[i]) != 0.0) return false;
+  Value acc = body.params[i];
+  std::set<int> tainted;
+  for (Value p : body.params) tainted.insert(p.op);
+  for (int id : body.ops) {
+    const Op& op = g.ops[static_cast<size_t>(id)];
+    if (op.kind == OpKind::yield) {
+      const Op& add = g.at(op.args[i]);
+      return add.kind == OpKind::map && add.fn == Fn::add && (add.args[0] == acc) != (add.args[1] == acc) &&
+             !tainted.contains(add.args[add.args[0] == acc ? 1 : 0].op);
+    }
+    if (op.kind == OpKind::fold || op.kind == OpKind::store) return false;
+    for (Value v : op.args)
+      if (tainted.contains(v.op)) tainted.insert(id);
+    for (const Index& x : op.index)
+      if (tainted.contains(x.offset.op)) tainted.insert(id);
+  }
+  return false;
+}
+
+}  // namespace
+
+State fold_state(Range r, const State& init, const std::function<State(Range, const State&)>& body,
+                 const std::function<State(const State&, const State&)>& merge, Loc loc) {
+  Builder& b = builder(loc);
+  if (r.id() < 0) throw Error(loc, "the fold's range was never given: make it with serial");
+  const RangeInfo info = b.graph.range(r.id());
+  if (info.kind != RangeKind::serial)
+    throw Error(loc, fmt::format("fold walks serial ranges; '{}' (made at {}) is {}", info.name, info.loc.str(),
+                                 info.kind == RangeKind::parallel ? "parallel" : "whole"));
+  if (b.open.contains(r.id())) throw Error(loc, fmt::format("serial range '{}' is being walked already", info.name));
+  check_bounds(info, loc);
+  Op op{.kind = OpKind::fold, .args = {}, .types = {}, .loc = loc};
+  op.range = r.id();
+  for (const Tile& t : init) {
+    op.args.push_back(computable(checked(t, loc), loc));
+    op.types.push_back(b.graph.type(op.args.back()));
+  }
+  b.open.insert(r.id());
+  struct Close {
+    Builder& b;
+    RangeId r;
+    ~Close() { b.open.erase(r); }
+  };
+  {
+    Close close{b, r.id()};
+    op.body = record(op.types, loc, init.size(), [&](const State& s) { return body(r, s); });
+  }
+  size_t n = init.size();
+  if (merge) {
+    op.merge = record(op.types, loc, 2 * n, [&](const State& s) {
+      return merge(State(s.begin(), s.begin() + static_cast<long>(n)), State(s.begin() + static_cast<long>(n), s.end()));
+    });
+  } else if (n > 0) {
+    bool all = true;
+    for (size_t i = 0; i < n; ++i) all &= adds(b.graph, op, i);
+    if (all)
+      op.merge = record(op.types, loc, 2 * n, [&](const State& s) {
+        State out;
+        for (size_t i = 0; i < n; ++i) out.push_back(Arg(s[i], loc) + Arg(s[n + i], loc));
+        return out;
+      });
+  }
+  State out;
+  for (Value v : b.emit(std::move(op))) out.push_back(Tile(v));
+  return out;
+}
+
+namespace trace_detail {
+
+int add_tensor(DType dtype) {
+  Builder& b = *current;
+  size_t n = b.graph.tensors.size() + b.graph.scalars.size();
+  b.graph.tensors.push_back({n < b.names.size() ? b.names[n] : fmt::format("arg{}", n), dtype, 0, false, false});
+  b.first_access.push_back({});
+  return static_cast<int>(b.graph.tensors.size()) - 1;
+}
+Value add_scalar(DType dtype) {
+  Builder& b = *current;
+  size_t n = b.graph.tensors.size() + b.graph.scalars.size();
+  b.graph.scalars.push_back({n < b.names.size() ? b.names[n] : fmt::format("arg{}", n), dtype});
+  if (dtype != DType::f32 && dtype != DType::i32)
+    throw Error(b.graph.loc, fmt::format("scalar parameter '{}' is {}; scalar parameters are f32 or i32",
+                                         b.graph.scalars.back().name, name_of(dtype)));
+  Op op = make(OpKind::param, b.graph.loc, {dtype, {}});
+  op.param = ParamKind::scalar;
+  op.tensor = static_cast<int>(b.graph.scalars.size()) - 1;
+  return b.emit(std::move(op))[0];
+}
+Scalar tensor_dim(int tensor, int dim, Loc loc) {
+  if (dim < 0 || dim > 7) throw Error(loc, fmt::format("dim({}): tensors have dimensions 0 to 7", dim));
+  Op op = make(OpKind::param, loc, {DType::i32, {}});
+  op.param = ParamKind::dim;
+  op.tensor = tensor;
+  op.dim = dim;
+  return Tile(builder(loc).emit(std::move(op))[0]);
+}
+
+// Blocks run in any order: a tensor that is loaded and stored keeps every element within one block, and one index.
+void check_updates(const Graph& g) {
+  for (const Op& s : g.ops) {
+    if (s.kind != OpKind::store || !g.tensors[static_cast<size_t>(s.tensor)].read) continue;
+    const std::string& name = g.tensors[static_cast<size_t>(s.tensor)].name;
+    for (const Op& l : g.ops) {
+      if (l.kind != OpKind::load || l.tensor != s.tensor) continue;
+      if (!same_index(g, s, l))
+        throw Error(s.loc, fmt::format("tensor '{}' is stored here and loaded at {} with another index; blocks run in any "
+                                       "order, so use the same index, or two kernels", name, l.loc.str()));
+      if (!is_private(g, s))
+        throw Error(s.loc, fmt::format("tensor '{}' is loaded at {} and stored here, and several blocks or lanes may update "
+                                       "the same element; index it with every parallel range and without index tiles",
+                                       name, l.loc.str()));
+    }
+  }
+}
+
+Graph trace(const std::string& name, const std::vector<std::string>& params, const std::function<void()>& body, Loc loc) {
+  if (current) throw Error(loc, "a Kernel is made inside another Kernel's lambda");
+  Builder b;
+  b.graph.name = name;
+  b.graph.loc = loc;
+  b.names = params;
+  current = &b;
+  struct Reset {
+    ~Reset() { current = nullptr; }
+  } reset;
+  body();
+  for (const Op& op : b.graph.ops)
+    if (op.kind == OpKind::param && op.param == ParamKind::dim) {
+      const TensorParam& t = b.graph.tensors[static_cast<size_t>(op.tensor)];
+      if (t.rank > 0 && op.dim >= t.rank)
+        throw Error(op.loc, fmt::format("tensor '{}' has {} dimensions; dim({}) is past the last", t.name, t.rank, op.dim));
+    }
+  bool stores = std::any_of(b.graph.tensors.begin(), b.graph.tensors.end(), [](const TensorParam& t) { return t.written; });
+  if (!stores) throw Error(loc, fmt::format("kernel '{}' stores nothing; assign to a tensor: Y(r) = tile", name));
+  check_updates(b.graph);
+  Op yield{.kind = OpKind::yield, .args = {}, .types = {}, .loc = loc};
+  b.emit(std::move(yield));
+  verify(b.graph, "trace");
+  return std::move(b.graph);
+}
+
+}  // namespace trace_detail
+}  // namespace wavetile
