@@ -1,0 +1,372 @@
+// Layout assignment: every value gets a layout, and `convert` ops stand where a use wants another one.
+//
+// Reductions, dots and folds have a layout of their own (they are anchored); loads, constants and maps of them take
+// the one that their uses ask for, and are computed once for each. So most tiles are loaded in the layout that they
+// are needed in, and conversions are left only between two anchors.
+#include <algorithm>
+#include <map>
+
+#include <fmt/format.h>
+
+#include "codegen/caps.h"
+#include "codegen/passes.h"
+
+namespace wavetile {
+namespace {
+
+int log2_of(int64_t n) {
+  int k = 0;
+  while ((int64_t{2} << k) <= n) ++k;
+  return k;
+}
+int ceil_log2(int64_t n) { return n <= 1 ? 0 : log2_of(n - 1) + 1; }
+int trailing_zeros(int64_t n) {
+  int k = 0;
+  while (n > 0 && !(n & 1)) n >>= 1, ++k;
+  return k;
+}
+
+class Assigner {
+ public:
+  Assigner(const Graph& g, const Signature& sig, const Schedule& s, const Caps& caps)
+      : g_(g), caps_(caps), score_(contiguity(g, sig, s)), lane_bits_(log2_of(caps.lanes)), warp_bits_(log2_of(s.warps)),
+        out_(g) {
+    for (const Op& op : g.ops) {
+      natural_.emplace_back(op.types.size());
+      demands_.emplace_back(op.types.size());
+    }
+  }
+
+  LaidOut run() {
+    forward(g_.body);
+    backward(g_.body, {});
+    for (int id : g_.body.ops) emit(id);
+    out_.emit(g_.ops[size_t(g_.body.ops.back())]);  // the yield
+    Graph& out = out_.out();
+    for (size_t r = 0; r < g_.ranges.size(); ++r) {
+      if (g_.ranges[r].lo) out.ranges[r].lo = made(g_.ranges[r].lo, scalar());
+      if (g_.ranges[r].hi) out.ranges[r].hi = made(g_.ranges[r].hi, scalar());
+    }
+    return {std::move(out), std::move(layouts_)};
+  }
+
+ private:
+  using Maybe = std::optional<Layout>;
+  Maybe& natural(Value v) { return natural_[static_cast<size_t>(v.op)][static_cast<size_t>(v.result)]; }
+
+  Layout scalar() const { return {{}, {}, {}, {}, Bases(size_t(lane_bits_)), Bases(size_t(warp_bits_))}; }
+
+  // Lanes go along the axis that moves through memory one element at a time, after as many elements a thread as one
+  // access can take; warps along the outer axes; the rest is registers.
+  Layout blocked(const Axes& axes, DType dtype) const {
+    Layout l;
+    l.axes = axes;
+    size_t n = axes.size();
+    if (n == 0) return scalar();
+    size_t inner = n - 1;
+    for (size_t a = 0; a < n; ++a)
+      if (score_[size_t(axes[a])] > score_[size_t(axes[inner])]) inner = a;
+    std::vector<int> bits(n, 0);
+    // How many bits an axis can give: a block may overhang only where nothing follows it.
+    auto room = [&](size_t a) {
+      const RangeInfo& r = g_.range(axes[a]);
+      return (r.kind == RangeKind::whole ? ceil_log2(r.tile) : trailing_zeros(r.tile)) - bits[a];
+    };
+    auto unit = [&](size_t a) {
+      Coord c(n, 0);
+      c[a] = 1 << bits[a]++;
+      return c;
+    };
+    if (!caps_.simd) {
+      int most = log2_of(caps_.vector_bytes / size_of(dtype));
+      int exact = trailing_zeros(g_.range(axes[inner]).tile);  // vectors want whole extents
+      int v = std::clamp(std::min(exact, room(inner)) - lane_bits_, 0, most);
+      for (int i = 0; i < v; ++i) l.reg.push_back(unit(inner));
+    }
+    std::vector<size_t> order{inner};
+    for (size_t a = n; a-- > 0;)
+      if (a != inner) order.push_back(a);
+    for (size_t a : order)
+      while (static_cast<int>(l.lane.size()) < lane_bits_ && room(a) > 0) l.lane.push_back(unit(a));
+    for (size_t i = order.size(); i-- > 0;)
+      while (static_cast<int>(l.warp.size()) < warp_bits_ && room(order[i]) > 0) l.warp.push_back(unit(order[i]));
+    l.lane.resize(size_t(lane_bits_), Coord(n, 0));
+    l.warp.resize(size_t(warp_bits_), Coord(n, 0));
+    for (size_t a = 0; a < n; ++a) {
+      l.block.push_back(1 << bits[a]);
+      l.reps.push_back((g_.range(axes[a]).tile + l.block[a] - 1) / l.block[a]);
+    }
+    return l;
+  }
+  Layout blocked(const Type& t) const { return blocked(t.axes, t.dtype); }
+
+  // ---- what is anchored where
+
+  void forward(const Region& region) {
+    for (int id : region.ops) {
+      const Op& op = g_.ops[size_t(id)];
+      Value self{id, 0};
+      switch (op.kind) {
+        case OpKind::map: {
+          const Axes& axes = op.types[0].axes;
+          if (axes.empty()) break;
+          bool anchored = false;
+          for (Value v : op.args)
+            if (auto& l = natural(v); l && !l->axes.empty()) {
+              anchored = true;
+              if (l->axes == axes && !natural(self)) natural(self) = l;
+            }
+          if (anchored && !natural(self)) natural(self) = blocked(op.types[0]);
+          break;
+        }
+        case OpKind::reduce: {
+          auto& l = natural(op.args[0]);
+          natural(self) = (l ? *l : blocked(g_.type(op.args[0]))).without(op.range);
+          break;
+        }
+        case OpKind::dot: {
+          DType widest = g_.type(op.args[0]).dtype;
+          natural(self) = blocked(op.types[0].axes, op.args.size() == 3 ? DType::f32 : widest);
+          break;
+        }
+        case OpKind::fold: {
+          for (int pass = 0; pass < 2; ++pass) {  // the second time with the carried values anchored
+            forward(op.body);
+            const Op& yield = g_.ops[size_t(op.body.ops.back())];
+            for (size_t i = 0; i < op.types.size(); ++i) {
+              Value result{id, static_cast<int>(i)};
+              auto& y = natural(yield.args[i]);
+              natural(result) = y && y->axes == op.types[i].axes ? *y : blocked(op.types[i]);
+              natural(op.body.params[i]) = natural(result);
+            }
+          }
+          break;
+        }
+        default: break;
+      }
+    }
+  }
+
+  // ---- what is asked for
+
+  void demand(Value v, const Layout& l) {
+    auto& d = demands_[size_t(v.op)][size_t(v.result)];
+    if (std::find(d.begin(), d.end(), l) == d.end()) d.push_back(l);
+  }
+  void demand_part(Value v, const Layout& l) { demand(v, l.restricted(g_.type(v).axes)); }
+  Layout operand(const Op& dot, size_t i, const Layout& result) const {
+    return result.restricted(g_.type(dot.args[i]).axes).with_registers(dot.range, g_.range(dot.range).tile);
+  }
+  // The layout that a store happens in: its value's, where that says where every element goes.
+  Layout of_store(const Op& op) {
+    Axes axes;
+    for (const Index& i : op.index) {
+      if (i.range >= 0) axes = united(axes, {i.range});
+      if (i.offset) axes = united(axes, g_.type(i.offset).axes);
+    }
+    auto& l = natural(op.args[0]);
+    return l && l->axes == axes ? *l : blocked(axes, g_.type(op.args[0]).dtype);
+  }
+
+  // The layouts in which an op's first result is computed.
+  std::vector<Layout> computed(int id) {
+    const Op& op = g_.ops[size_t(id)];
+    if (op.types.empty()) return {};
+    if (op.types[0].axes.empty()) return {scalar()};
+    if (natural_[size_t(id)][0]) return {*natural_[size_t(id)][0]};
+    auto& d = demands_[size_t(id)][0];
+    return d.empty() ? std::vector<Layout>{} : d;
+  }
+
+  void backward(const Region& region, const std::vector<Layout>& yields) {
+    for (size_t n = region.ops.size(); n-- > 0;) {
+      int id = region.ops[n];
+      const Op& op = g_.ops[size_t(id)];
+      switch (op.kind) {
+        case OpKind::yield:
+          for (size_t i = 0; i < op.args.size(); ++i) demand_part(op.args[i], yields[i]);
+          break;
+        case OpKind::store: {
+          Layout l = of_store(op);
+          demand_part(op.args[0], l);
+          for (const Index& i : op.index)
+            if (i.offset) demand_part(i.offset, l);
+          break;
+        }
+        case OpKind::fold: {
+          std::vector<Layout> ls;
+          for (size_t i = 0; i < op.types.size(); ++i) {
+            ls.push_back(*natural({id, static_cast<int>(i)}));
+            demand(op.args[i], ls[i]);
+          }
+          backward(op.body, ls);
+          break;
+        }
+        case OpKind::reduce: {
+          auto& l = natural(op.args[0]);
+          demand(op.args[0], l ? *l : blocked(g_.type(op.args[0])));
+          break;
+        }
+        default:
+          for (const Layout& l : computed(id)) {
+            for (size_t i = 0; i < op.args.size(); ++i) {
+              if (op.kind == OpKind::dot && i < 2)
+                demand(op.args[i], operand(op, i, l));
+              else
+                demand_part(op.args[i], l);
+            }
+            for (const Index& i : op.index)
+              if (i.offset) demand_part(i.offset, l);
+          }
+      }
+    }
+  }
+
+  // ---- the new graph
+
+  Value made(Value v, const Layout& l) {
+    for (auto& [layout, to] : made_[v])
+      if (layout == l) return to;
+    throw InternalError(fmt::format("assign_layouts: op {} of kernel '{}' is wanted in a layout that was not asked for: {}", v.op, g_.name, l.text(g_)));
+  }
+  Value made_part(Value v, const Layout& l) { return made(v, l.restricted(g_.type(v).axes)); }
+
+  std::vector<Value> add(Op op, const std::vector<Layout>& ls) {
+    auto results = out_.emit(std::move(op));
+    note(ls);
+    return results;
+  }
+  void note(const std::vector<Layout>& ls) {
+    layouts_.resize(out_.out().ops.size());
+    layouts_.back() = ls;
+  }
+  // Registers a computed value, and converts it right there to whatever else is asked of it.
+  void define(Value v, const Layout& l, Value to) {
+    made_[v].emplace_back(l, to);
+    for (const Layout& d : demands_[size_t(v.op)][size_t(v.result)]) {
+      auto& have = made_[v];
+      if (std::any_of(have.begin(), have.end(), [&](auto& m) { return m.first == d; })) continue;
+      if (!natural(v)) continue;  // computed again instead
+      Op c{.kind = OpKind::convert, .args = {to}, .types = {g_.type(v)}, .loc = g_.at(v).loc};
+      c.note = d.text(g_);
+      have.emplace_back(d, add(std::move(c), {d})[0]);
+    }
+  }
+
+  void emit(int id) {
+    const Op& in = g_.ops[size_t(id)];
+    Op op = in;
+    switch (in.kind) {
+      case OpKind::yield:
+        return;  // written by the region's owner
+      case OpKind::store: {
+        Layout l = of_store(in);
+        op.args[0] = made_part(in.args[0], l);
+        for (Index& i : op.index)
+          if (i.offset) i.offset = made_part(i.offset, l);
+        out_.emit(std::move(op));
+        note({l});  // a store has no result; this is where it happens
+        return;
+      }
+      case OpKind::fold: return emit_fold(id);
+      default: break;
+    }
+    for (const Layout& l : computed(id)) {
+      op = in;
+      for (size_t i = 0; i < in.args.size(); ++i) {
+        if (in.kind == OpKind::reduce) {
+          auto& n = natural(in.args[0]);
+          op.args[0] = made(in.args[0], n ? *n : blocked(g_.type(in.args[0])));
+        } else if (in.kind == OpKind::dot && i < 2) {
+          op.args[i] = made(in.args[i], operand(in, i, l));
+        } else {
+          op.args[i] = made_part(in.args[i], l);
+        }
+      }
+      for (Index& i : op.index)
+        if (i.offset) i.offset = made_part(i.offset, l);
+      define({id, 0}, l, add(std::move(op), {l})[0]);
+    }
+  }
+
+  void emit_fold(int id) {
+    const Op& in = g_.ops[size_t(id)];
+    Op op = in;
+    std::vector<Layout> ls;
+    for (size_t i = 0; i < in.types.size(); ++i) {
+      ls.push_back(*natural({id, static_cast<int>(i)}));
+      op.args[i] = made(in.args[i], ls[i]);
+    }
+    op.merge = {};
+    // Carried parameters are written first, then whatever conversions they need, then the body.
+    op.body = out_.write_region({}, in.loc, [&](const std::vector<Value>&) {
+      for (size_t i = 0; i < in.types.size(); ++i) {
+        Op p = g_.at(in.body.params[i]);
+        params_.push_back(add(std::move(p), {ls[i]})[0]);
+        define(in.body.params[i], ls[i], params_.back());
+      }
+      for (int inner : in.body.ops)
+        if (g_.ops[size_t(inner)].kind != OpKind::param || g_.ops[size_t(inner)].param != ParamKind::carried) emit(inner);
+      const Op& yield = g_.ops[size_t(in.body.ops.back())];
+      std::vector<Value> out;
+      for (size_t i = 0; i < yield.args.size(); ++i) out.push_back(made_part(yield.args[i], ls[i]));
+      return out;
+    });
+    op.body.params.assign(params_.end() - long(in.types.size()), params_.end());
+    params_.resize(params_.size() - in.types.size());
+    auto results = add(std::move(op), ls);
+    for (size_t i = 0; i < results.size(); ++i) define({id, static_cast<int>(i)}, ls[i], results[i]);
+  }
+
+  const Graph& g_;
+  const Caps& caps_;
+  std::vector<int> score_;
+  int lane_bits_, warp_bits_;
+  Rewriter out_;
+  std::vector<std::vector<Maybe>> natural_;
+  std::vector<std::vector<std::vector<Layout>>> demands_;
+  std::map<Value, std::vector<std::pair<Layout, Value>>> made_;
+  std::vector<std::vector<Layout>> layouts_;
+  std::vector<Value> params_;
+};
+
+}  // namespace
+
+LaidOut assign_layouts(const Graph& g, const Signature& sig, const Schedule& s, const Caps& caps) {
+  LaidOut l = Assigner(g, sig, s, caps).run();
+  l.layouts.resize(l.graph.ops.size());
+  return l;
+}
+
+std::string describe_nest(const LaidOut& l, const Caps& caps, int warps) {
+  const Graph& g = l.graph;
+  std::string s = fmt::format("kernel {} on {}: {} lanes, {} warps a block\n", g.name, caps.name, caps.lanes, warps);
+  constexpr std::string_view kinds[] = {"blocks", "whole", "loop"};
+  for (size_t r = 0; r < g.ranges.size(); ++r) {
+    const RangeInfo& info = g.ranges[r];
+    if (!info.hi) continue;
+    auto extent = g.extent(static_cast<RangeId>(r));
+    s += fmt::format("  {:<8} {:<7} tile {}{}\n", info.name, kinds[static_cast<int>(info.kind)], info.tile,
+                     extent ? fmt::format(" of {}", *extent) : "");
+  }
+  std::function<void(const Region&, int)> walk = [&](const Region& region, int depth) {
+    for (int id : region.ops) {
+      const Op& op = g.ops[size_t(id)];
+      std::string indent(static_cast<size_t>(2 * depth), ' ');
+      if (op.kind == OpKind::fold) {
+        s += fmt::format("{}for {}:\n", indent, g.range(op.range).name);
+        walk(op.body, depth + 1);
+      } else if (!l.layouts[size_t(id)].empty() && !l.layouts[size_t(id)][0].axes.empty()) {
+        constexpr std::string_view names[] = {"param", "constant", "iota", "map", "reduce", "dot", "load", "store", "fold", "yield", "convert"};
+        s += fmt::format("{}%{} {}{}{} {}\n", indent, id, names[int(op.kind)],
+                         op.kind == OpKind::map ? fmt::format(" {}", info(op.fn).name) : "",
+                         op.tensor >= 0 && op.kind != OpKind::param ? " " + g.tensors[size_t(op.tensor)].name : "",
+                         l.layouts[size_t(id)][0].text(g));
+      }
+    }
+  };
+  walk(g.body, 1);
+  return s;
+}
+
+}  // namespace wavetile

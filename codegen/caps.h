@@ -1,0 +1,18 @@
+// What a machine can do, as the passes see it.
+#pragma once
+
+#include <string>
+
+namespace wavetile {
+
+struct Caps {
+  std::string name;
+  int lanes = 1;            // a power of two
+  bool simd = false;        // lanes are explicit vectors
+  int max_warps = 1;        // of a block
+  int max_registers = 16;   // a tile may take in a thread before it is walked in pieces
+  int vector_bytes = 16;    // the widest memory access of a thread with implicit lanes
+  int shared_bytes = 0;     // of a block
+};
+
+}  // namespace wavetile

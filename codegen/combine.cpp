@@ -1,0 +1,263 @@
+// Reductions, dots and conversions: what moves between registers, lanes and warps.
+#include <limits>
+
+#include <fmt/format.h>
+
+#include "codegen/lowering.h"
+
+namespace wavetile {
+
+using LValue = llvm::Value;
+
+namespace {
+// The axis' own bits among some bases.
+std::vector<size_t> bits_along(const Bases& bases, size_t axis) {
+  std::vector<size_t> bits;
+  for (size_t i = 0; i < bases.size(); ++i)
+    if (bases[i][axis]) bits.push_back(i);
+  return bits;
+}
+}  // namespace
+
+// Both orders of a and b give the same, so that lanes which exchange values agree.
+Lowering::State Lowering::combine(Reduction r, const State& a, const State& b) {
+  Vec x = vec(a[0]), y = vec(b[0]);
+  switch (r) {
+    case Reduction::sum: return {(x + y).v};
+    case Reduction::max: return {maximum(x, y).v};
+    case Reduction::min: return {minimum(x, y).v};
+    case Reduction::argmax: {
+      Vec i = vec(a[1]), j = vec(b[1]);
+      Vec greater = y < x, same = x == y;
+      if (x.real()) {
+        Vec nx = x != x, ny = y != y;
+        greater = greater | (nx & (ny ^ like(ny, 1)));
+        same = same | (nx & ny);
+      }
+      Vec first = greater | (same & (i < j));
+      return {select(first, x, y).v, select(first, i, j).v};
+    }
+  }
+  throw InternalError("lowering: an unknown reduction");
+}
+
+Registers Lowering::reduce(const Op& op, const Layout& to) {
+  const Layout& l = laid_.of(op.args[0]);
+  const Registers& x = value(op.args[0]);
+  auto axis = static_cast<size_t>(l.position(op.range));
+  double identity = identity_of(op.reduction);
+
+  std::vector<std::vector<State>> parts(static_cast<size_t>(to.registers()));
+  for (int r = 0; r < l.registers(); ++r) {
+    LValue* v = x[static_cast<size_t>(r)];
+    LValue* mask = inside(l, r, op.range);
+    double id = vec(v).real() ? identity : std::clamp(identity, -2147483648.0, 2147483647.0);
+    if (mask) v = select(vec(mask), vec(v), like(vec(v), id)).v;
+    State s{v};
+    if (op.reduction == Reduction::argmax) {
+      LValue* c = widened(coordinate(l, r, op.range), l);
+      if (mask) c = select(vec(mask), vec(c), like(vec(c), 2147483647)).v;
+      s.push_back(c);
+    }
+    parts[static_cast<size_t>(part_register(l, r, to))].push_back(s);
+  }
+  std::vector<State> sums;
+  for (auto& p : parts) {
+    while (p.size() > 1) {  // a tree: short chains, small errors
+      std::vector<State> half;
+      for (size_t i = 0; i + 1 < p.size(); i += 2) half.push_back(combine(op.reduction, p[i], p[i + 1]));
+      if (p.size() % 2) half.push_back(p.back());
+      p = std::move(half);
+    }
+    int lane_bits = 0;
+    for (size_t bit : bits_along(l.lane, axis)) lane_bits |= 1 << bit;
+    State s = target_.reduce_lanes(b_, p[0], lane_bits, [&](const State& a, const State& b) { return combine(op.reduction, a, b); });
+    if (vector_registers(l) && !vector_registers(to))
+      for (LValue*& v : s) v = b_.CreateExtractElement(v, uint64_t{0});
+    sums.push_back(s);
+  }
+  if (!bits_along(l.warp, axis).empty()) sums = across_warps(op.reduction, sums, l, op.range);
+  Registers out;
+  for (const State& s : sums) out.push_back(s.back());
+  return out;
+}
+
+LValue* Lowering::shared_slot(llvm::Type* t, LValue* element, int bytes) {
+  if (bytes > caps_.shared_bytes)
+    throw Error(g().loc, fmt::format("kernel '{}' needs {} bytes of shared memory a block, {} has {}; give its schedule smaller "
+                                     "tiles or fewer warps", g().name, bytes, caps_.name, caps_.shared_bytes));
+  LValue* base = target_.shared_memory(m_, b_, bytes);
+  return b_.CreateGEP(t, base, element);
+}
+
+// Every warp leaves its part in shared memory and reads those of the warps that it differs from along the axis, all
+// in the same order.
+std::vector<Lowering::State> Lowering::across_warps(Reduction r, std::vector<State> v, const Layout& l, RangeId axis) {
+  auto bits = bits_along(l.warp, static_cast<size_t>(l.position(axis)));
+  int warps = 1 << l.warp.size(), per_warp = l.without(axis).lane_uniform() ? 1 : caps_.lanes;
+  int slots = static_cast<int>(v.size() * v[0].size());
+  int bytes = 4 * slots * warps * per_warp;
+  auto place = [&](int slot, LValue* w) {
+    LValue* e = b_.CreateMul(b_.CreateAdd(b_.CreateMul(i32(slot), i32(warps)), w), i32(per_warp));
+    return per_warp > 1 && !caps_.simd ? b_.CreateAdd(e, lane()) : e;
+  };
+  int slot = 0;
+  for (const State& s : v)
+    for (LValue* x : s) b_.CreateAlignedStore(x, shared_slot(x->getType()->getScalarType(), place(slot++, warp()), bytes), llvm::Align(4));
+  target_.barrier(b_);
+  int own = 0;
+  for (size_t bit : bits) own |= 1 << bit;
+  LValue* others = b_.CreateAnd(warp(), i32(~own));
+  slot = 0;
+  std::vector<State> out;
+  for (const State& s : v) {
+    State total;
+    for (int combination = 0; combination < 1 << bits.size(); ++combination) {
+      int w = 0;
+      for (size_t i = 0; i < bits.size(); ++i)
+        if (combination >> i & 1) w |= 1 << bits[i];
+      State part;
+      for (size_t c = 0; c < s.size(); ++c)
+        part.push_back(b_.CreateAlignedLoad(s[c]->getType(), shared_slot(s[c]->getType()->getScalarType(), place(slot + static_cast<int>(c), b_.CreateOr(others, i32(w))), bytes), llvm::Align(4)));
+      total = total.empty() ? part : combine(r, total, part);
+    }
+    slot += static_cast<int>(s.size());
+    out.push_back(total);
+  }
+  target_.barrier(b_);  // the next use of this memory may overwrite it
+  return out;
+}
+
+Registers Lowering::dot(const Op& op, const Layout& l) {
+  RangeId k = op.range;
+  int extent = g().range(k).tile;
+  DType result = op.types[0].dtype;
+  bool real = is_float(result);
+
+  // An operand's element, as it is stored; past k's end it counts as zero.
+  auto element = [&](size_t i, int reg, int at) {
+    const Layout& lo = laid_.of(op.args[i]);
+    Coord c = l.at(reg, 0, 0), p;
+    for (RangeId a : lo.axes) p.push_back(a == k ? at : c[static_cast<size_t>(l.position(a))]);
+    int r = lo.register_at(p);
+    if (r < 0) throw InternalError("lowering: a dot's operand lacks an element: " + lo.text(g()));
+    LValue* v = value(op.args[i])[static_cast<size_t>(r)];
+    if (LValue* mask = inside(lo, r, k)) v = select(vec(mask), vec(v), vec(llvm::Constant::getNullValue(v->getType()))).v;
+    return v;
+  };
+  DType types[2] = {g().type(op.args[0]).dtype, g().type(op.args[1]).dtype};
+  std::map<std::pair<LValue*, size_t>, LValue*> computable;
+  auto ready = [&](size_t i, int reg, int at) {
+    LValue* v = element(i, reg, at);
+    LValue*& c = computable[{v, i}];
+    if (!c) c = cast(vec(v), types[i], result).v;
+    return c;
+  };
+  Registers acc;
+  for (int r = 0; r < l.registers(); ++r) {
+    if (op.args.size() == 3) {
+      const Layout& la = laid_.of(op.args[2]);
+      acc.push_back(widened(value(op.args[2])[static_cast<size_t>(part_register(l, r, la))], l));
+    } else {
+      acc.push_back(llvm::Constant::getNullValue(register_type(l, result)));
+    }
+  }
+  for (int at = 0; at < extent;) {
+    int step = 1;
+    for (int r = 0; r < l.registers(); ++r) {
+      LValue*& c = acc[static_cast<size_t>(r)];
+      if (at + 1 < extent && types[0] == types[1] && types[0] != DType::f32) {
+        if (LValue* pair = target_.dot2(b_, types[0], c, element(0, r, at), element(0, r, at + 1), element(1, r, at), element(1, r, at + 1))) {
+          c = pair;
+          step = 2;
+          continue;
+        }
+      }
+      LValue *a = ready(0, r, at), *b = ready(1, r, at);
+      if (real) {
+        match(b_, {&a, &b, &c});
+        c = b_.CreateIntrinsic(llvm::Intrinsic::fmuladd, {c->getType()}, {a, b, c});
+      } else {
+        c = (vec(c) + vec(a) * vec(b)).v;
+      }
+    }
+    at += step;
+  }
+  return acc;
+}
+
+Registers Lowering::convert(const Registers& v, const Layout& from, const Layout& to, DType dtype) {
+  Conversion plan = plan_conversion(from, to);
+  if (plan.kind == Conversion::identity) return v;
+  Registers out;
+  if (plan.kind != Conversion::shared) {
+    for (const auto& sources : plan.sources) {
+      LValue* result = nullptr;
+      if (vector_registers(from) && !vector_registers(to)) {
+        result = b_.CreateExtractElement(v[static_cast<size_t>(sources[0].reg)], static_cast<uint64_t>(sources[0].from(0)));
+      } else {
+        for (const Source& s : sources) {
+          LValue* x = v[static_cast<size_t>(s.reg)];
+          bool lanes_differ = caps_.simd ? vector_registers(from) : !from.lane_uniform();
+          if (lanes_differ && !s.from.identity()) x = target_.shuffle(b_, x, s.from);
+          x = widened(x, to);
+          if (!result) {
+            result = x;
+            continue;
+          }
+          LValue* mine = nullptr;
+          if (caps_.simd) {
+            std::vector<llvm::Constant*> bits;
+            for (bool b : s.lanes) bits.push_back(b_.getInt1(b));
+            mine = llvm::ConstantVector::get(bits);
+          } else {
+            uint64_t bits = 0;
+            for (size_t i = 0; i < s.lanes.size(); ++i) bits |= uint64_t{s.lanes[i]} << i;
+            mine = b_.CreateTrunc(b_.CreateLShr(b_.getInt64(bits), b_.CreateZExt(lane(), b_.getInt64Ty())), b_.getInt1Ty());
+          }
+          result = b_.CreateSelect(mine, x, result);
+        }
+      }
+      out.push_back(result);
+    }
+    return out;
+  }
+  // Through shared memory, at the element's place in a dense tile.
+  llvm::Type* e = llvm_type(b_.getContext(), dtype == DType::b1 ? DType::u8 : dtype);
+  int size = size_of(dtype), elements = 1;
+  std::vector<int> strides(from.axes.size());
+  for (size_t a = from.axes.size(); a-- > 0;) {
+    strides[a] = elements;
+    elements *= std::max(from.extent(from.axes[a]), to.extent(from.axes[a]));
+  }
+  auto place = [&](const Layout& l, int r) {
+    Coord c = l.at(r, 0, 0);
+    int fixed = 0;
+    for (size_t a = 0; a < c.size(); ++a) fixed += c[a] * strides[a];
+    Vec sum = vec(i32(fixed));
+    for (size_t a = 0; a < c.size(); ++a)
+      if (LValue* in_block = local(l, a)) sum = vec(in_block) * vec(i32(strides[a])) + sum;
+    return sum.v;
+  };
+  llvm::Align align(static_cast<uint64_t>(size));
+  auto lanes = static_cast<unsigned>(caps_.lanes);
+  for (int r = 0; r < from.registers(); ++r) {
+    LValue* x = v[static_cast<size_t>(r)];
+    if (dtype == DType::b1) x = b_.CreateZExt(x, width(x) ? static_cast<llvm::Type*>(llvm::FixedVectorType::get(e, width(x))) : e);
+    LValue* p = shared_slot(e, place(from, r), elements * size);
+    if (width(x)) b_.CreateMaskedScatter(x, splat(b_, p, lanes), align);
+    else b_.CreateAlignedStore(x, p, align);
+  }
+  target_.barrier(b_);
+  for (int r = 0; r < to.registers(); ++r) {
+    LValue* p = shared_slot(e, place(to, r), elements * size);
+    LValue* x = vector_registers(to) ? static_cast<LValue*>(b_.CreateMaskedGather(llvm::FixedVectorType::get(e, lanes), splat(b_, p, lanes), align))
+                                     : b_.CreateAlignedLoad(e, p, align);
+    if (dtype == DType::b1) x = (vec(x) != like(vec(x), 0)).v;
+    out.push_back(x);
+  }
+  target_.barrier(b_);
+  return out;
+}
+
+}  // namespace wavetile

@@ -1,0 +1,105 @@
+// Tile IR with layouts -> LLVM IR. One lowering for all targets: whatever differs goes through Target's hooks.
+//
+// A tile is a list of registers, each a T (all lanes hold the same, or lanes are threads) or a <lanes x T>.
+// lower.cpp walks regions and ranges, memory.cpp does loads and stores, combine.cpp reductions, dots and conversions.
+#pragma once
+
+#include <map>
+#include <optional>
+
+#include "codegen/passes.h"
+#include "codegen/target.h"
+#include "codegen/vec.h"
+
+namespace wavetile {
+
+using Registers = std::vector<llvm::Value*>;
+
+class Lowering {
+ public:
+  Lowering(const LaidOut& laid, const Signature& sig, const Schedule& schedule, const Target& target, llvm::Module& m);
+  void run(const std::string& symbol);
+
+ private:
+  // Where a range's current block lies.
+  struct Position {
+    llvm::Value* base = nullptr;         // i32, the block's first coordinate
+    llvm::Value* hi = nullptr;           // i32
+    std::optional<int64_t> fixed_base, fixed_hi;
+    bool aligned = true;                 // base is a multiple of the tile
+    bool full = false;                   // the block lies inside [lo, hi)
+  };
+
+  // lower.cpp
+  void region(const Region& r);
+  void op(int id);
+  void map_op(const Op& op, int id);
+  void fold(const Op& op, int id);
+  llvm::Value* scalar(Value v);  // i32
+  Position& at(RangeId r) { return positions_[r]; }
+  void place_parallel(llvm::Value* block, bool full);
+  llvm::Value* blocks_of(RangeId r);
+  std::vector<llvm::Value*> walk_grid(llvm::Value* block);
+
+  // Coordinates inside a block.
+  llvm::Value* local(const Layout& l, size_t axis);  // the lane's and warp's share; null: none
+  llvm::Value* from_bits(llvm::Value* id, const Bases& bases, size_t axis);
+  llvm::Value* coordinate(const Layout& l, int reg, RangeId r);
+  /// Elements inside the range's bounds; null: all of the register's are.
+  llvm::Value* inside(const Layout& l, int reg, RangeId r);
+
+  // memory.cpp
+  struct Access;
+  Access access(const Op& op, const Layout& l);
+  Registers load(const Op& op, const Layout& l);
+  void store(const Op& op, const Layout& l);
+  llvm::Value* stride(int tensor, size_t dim);
+  llvm::Value* extent(int tensor, size_t dim);
+  llvm::Value* pointer(int tensor, llvm::Type* element, llvm::Value* offset);
+  std::optional<int64_t> fixed_stride(int tensor, size_t dim) const;
+  void store_where(llvm::Value* mask, const std::function<void()>& body);
+  llvm::Value* both(llvm::Value* a, llvm::Value* b);  // of two masks, null meaning all
+
+  // combine.cpp
+  Registers reduce(const Op& op, const Layout& to);
+  Registers dot(const Op& op, const Layout& l);
+  Registers convert(const Registers& v, const Layout& from, const Layout& to, DType dtype);
+  using State = std::vector<llvm::Value*>;  // what a reduction carries: the value, and argmax its coordinate
+  State combine(Reduction r, const State& a, const State& b);
+  std::vector<State> across_warps(Reduction r, std::vector<State> v, const Layout& l, RangeId axis);
+  llvm::Value* shared_slot(llvm::Type* t, llvm::Value* element, int bytes);  // of `bytes` in use
+
+  // helpers
+  const Graph& g() const { return laid_.graph; }
+  const Registers& value(Value v) const { return values_.at(v); }
+  /// The register of `part`, a restriction of `l`, that goes with register `reg` of `l`.
+  int part_register(const Layout& l, int reg, const Layout& part) const;
+  bool vector_registers(const Layout& l) const { return caps_.simd && !l.lane_uniform(); }
+  llvm::Type* register_type(const Layout& l, DType t);
+  llvm::Value* widened(llvm::Value* v, const Layout& l);
+  llvm::Value* i32(int64_t x) { return b_.getInt32(static_cast<uint32_t>(x)); }
+  llvm::Value* i64(int64_t x) { return b_.getInt64(static_cast<uint64_t>(x)); }
+  Vec vec(llvm::Value* v) { return {&b_, v}; }
+  llvm::Value* lane();
+  llvm::Value* warp();
+
+  const LaidOut& laid_;
+  const Signature& sig_;
+  const Schedule& schedule_;
+  const Target& target_;
+  const Caps& caps_;
+  llvm::Module& m_;
+  Builder b_;
+  Entry entry_;
+  std::vector<int> slot_;         // of each tensor's pointer; extents and strides follow it
+  std::vector<int> scalar_slot_;
+  std::map<RangeId, Position> positions_;
+  std::map<Value, Registers> values_;
+  llvm::Value* lane_ = nullptr;
+  llvm::Value* warp_ = nullptr;
+};
+
+void lower(const LaidOut& laid, const Signature& sig, const Schedule& schedule, const Target& target, llvm::Module& m,
+           const std::string& symbol);
+
+}  // namespace wavetile

@@ -1,0 +1,325 @@
+// Loads and stores: from coordinates to addresses, and from addresses to the widest accesses.
+//
+//   offset(register, lane) = base (the block's, one for all)  +  what the register adds  +  what the lane adds
+//
+// Each part is the sum over the tensor's dimensions of coordinate × stride; a packed dimension splits its coordinate
+// into (block, element of the block) first. Blocks start at multiples of their tile and bits never carry into one
+// another, so that the digits of a sum are the sums of the digits.
+#include <numeric>
+
+#include <fmt/format.h>
+
+#include "codegen/lowering.h"
+
+namespace wavetile {
+
+using LValue = llvm::Value;
+
+LValue* Lowering::stride(int tensor, size_t dim) {
+  if (auto s = fixed_stride(tensor, dim)) return i64(*s);
+  auto t = static_cast<size_t>(tensor);
+  return entry_.args[static_cast<size_t>(slot_[t] + 1 + g().tensors[t].rank) + dim];
+}
+std::optional<int64_t> Lowering::fixed_stride(int tensor, size_t dim) const {
+  const TensorSpec& s = sig_[static_cast<size_t>(tensor)];
+  return dim < s.strides.size() ? s.strides[dim] : std::nullopt;
+}
+LValue* Lowering::extent(int tensor, size_t dim) {
+  auto t = static_cast<size_t>(tensor);
+  const TensorSpec& s = sig_[t];
+  if (dim < s.extents.size() && s.extents[dim]) return i32(*s.extents[dim]);
+  return b_.CreateTrunc(entry_.args[static_cast<size_t>(slot_[t] + 1) + dim], b_.getInt32Ty());
+}
+LValue* Lowering::pointer(int tensor, llvm::Type* element, LValue* offset) {
+  LValue* base = b_.CreateIntToPtr(entry_.args[static_cast<size_t>(slot_[static_cast<size_t>(tensor)])],
+                                   llvm::PointerType::get(b_.getContext(), target_.global_address_space()));
+  return b_.CreateGEP(element, base, offset);
+}
+LValue* Lowering::both(LValue* a, LValue* b) {
+  if (!a) return b;
+  if (!b) return a;
+  return (vec(a) & vec(b)).v;
+}
+
+// What one access needs, a register: its offset, whom it is for, and which registers lie side by side.
+struct Lowering::Access {
+  struct Register {
+    LValue* offset = nullptr;  // i64; what all lanes share
+    LValue* lanes = nullptr;   // i64 vector; what the lane adds where that is not known to be 0, 1, 2, ... (explicit lanes)
+    LValue* mask = nullptr;    // i1 or vector; null: all
+    bool zero_outside = false; // an offset may leave the tensor: those elements read 0
+    int64_t fixed = 0;         // the part of `offset` known now
+    std::vector<int> varying;  // coordinates that unknown strides multiply
+  };
+  std::vector<Register> regs;
+  bool contiguous = false;     // lane l adds l
+  int64_t multiple = 1;        // every lane's offset, less `fixed`, is a multiple of this
+};
+
+Lowering::Access Lowering::access(const Op& op, const Layout& l) {
+  Access a;
+  int n = l.registers();
+  a.regs.resize(static_cast<size_t>(n));
+  bool lanes_vary = vector_registers(l);
+  std::vector<int64_t> lane_offsets(static_cast<size_t>(caps_.lanes), 0);  // explicit lanes, where known
+  bool lanes_known = true;
+  LValue* shared = i64(0);     // base, and the run-time lane and warp's share
+  LValue* vector = nullptr;    // explicit lanes' share
+  int64_t multiple = 0;        // gcd of all that varies
+  std::vector<Coord> at(static_cast<size_t>(n));
+  for (int r = 0; r < n; ++r) at[static_cast<size_t>(r)] = l.at(r, 0, 0);
+
+  auto add_shared = [&](LValue* v) { shared = b_.CreateAdd(shared, v); };
+  auto add_vector = [&](LValue* v) { vector = vector ? (vec(vector) + vec(v)).v : v; };
+  auto wide = [&](LValue* v) {
+    llvm::Type* t = b_.getInt64Ty();
+    return b_.CreateSExt(v, width(v) ? llvm::FixedVectorType::get(t, width(v)) : t);
+  };
+  for (size_t d = 0; d < op.index.size(); ++d) {
+    const Index& index = op.index[d];
+    Digits digits = digits_of(schedule_, g().tensors[static_cast<size_t>(op.tensor)].name, static_cast<int>(d));
+    int64_t b = digits.block;
+    auto fixed = fixed_stride(op.tensor, d);
+    LValue* s = stride(op.tensor, d);
+    Position* p = index.range >= 0 ? &this->at(index.range) : nullptr;
+    int tile = p ? g().range(index.range).tile : 1;
+    size_t axis = p ? static_cast<size_t>(l.position(index.range)) : 0;
+    bool gathers = index.offset && !g().type(index.offset).axes.empty();
+
+    auto scaled = [&](int64_t c) { return b > 1 ? c / b * fixed.value_or(0) + c % b * digits.inner : c * fixed.value_or(0); };
+    auto scaled_value = [&](LValue* c) {  // of non-negative coordinates
+      if (b == 1) return (vec(wide(c)) * vec(s)).v;
+      Vec high = vec(wide((shift_right(vec(c), vec(i32(std::countr_zero(static_cast<uint64_t>(b)))))).v));
+      Vec low = vec(wide((vec(c) & vec(i32(b - 1))).v));
+      return (high * vec(s) + low * vec(i64(digits.inner))).v;
+    };
+    auto grain = [&](int64_t step) -> int64_t {  // gcd of what multiples of `step` add
+      if (b > 1 && step % b != 0) return std::gcd(step * digits.inner, fixed.value_or(1));
+      return (b > 1 ? step / b : step) * fixed.value_or(1);
+    };
+    bool split_digits = b == 1 || (!index.offset && p && p->aligned && (tile % b == 0 || b % tile == 0 || p->fixed_base == 0));
+    if (split_digits && !gathers) {
+      LValue* c = p ? p->base : nullptr;
+      if (index.offset) {
+        LValue* offset = scalar(index.offset);
+        c = c ? b_.CreateAdd(c, offset) : offset;
+      }
+      if (c) add_shared(b == 1 ? b_.CreateMul(wide(c), s) : scaled_value(c));
+      multiple = std::gcd(multiple, p && p->aligned && !index.offset ? (p->fixed_base == 0 ? 0 : grain(tile)) : fixed.value_or(1));
+      if (!p) continue;
+      Layout lanes_only = l;
+      if (caps_.simd) {  // the warp's share is the same in all lanes, and no part of what makes them contiguous
+        lanes_only.warp.clear();
+        if (LValue* w = from_bits(warp(), l.warp, axis)) add_shared(scaled_value(w));
+      }
+      if (LValue* in_block = local(lanes_only, axis)) {
+        if (width(in_block)) add_vector(scaled_value(in_block));
+        else add_shared(scaled_value(in_block));
+      }
+      for (const Bases* bs : {&l.lane, &l.warp})
+        for (size_t i = 0; i < bs->size(); ++i) {
+          int c0 = (*bs)[i][axis];
+          if (c0 == 0) continue;
+          multiple = std::gcd(multiple, fixed || (b > 1 && c0 < b) ? scaled(c0) : 1);
+          if (bs == &l.lane) {
+            lanes_known &= fixed.has_value() || (b > 1 && c0 < b);
+            for (size_t lane = 0; lane < lane_offsets.size(); ++lane)
+              if (lane >> i & 1) lane_offsets[lane] += scaled(c0);
+          }
+        }
+      for (size_t r = 0; r < a.regs.size(); ++r) {
+        int c0 = at[r][axis];
+        a.regs[r].fixed += scaled(c0);
+        if (!fixed) a.regs[r].varying.push_back(static_cast<int>(b > 1 ? c0 / b : c0));
+        if (!fixed && c0 / b) a.regs[r].offset = b_.CreateAdd(a.regs[r].offset ? a.regs[r].offset : i64(0), b_.CreateMul(s, i64(c0 / b)));
+      }
+    } else {  // the coordinate itself, a register
+      multiple = 1;
+      for (size_t r = 0; r < a.regs.size(); ++r) {
+        LValue* c = p ? coordinate(l, static_cast<int>(r), index.range) : i32(0);
+        if (index.offset) {
+          const Layout& lo = laid_.of(index.offset);
+          c = (vec(value(index.offset)[static_cast<size_t>(part_register(l, static_cast<int>(r), lo))]) + vec(c)).v;
+        }
+        LValue* ok = b_.CreateICmpULT(c, splat(b_, extent(op.tensor, d), width(c)));
+        c = select(vec(ok), vec(c), vec(i32(0))).v;
+        LValue* o = scaled_value(c);
+        if (width(o)) {
+          a.regs[r].lanes = a.regs[r].lanes ? (vec(a.regs[r].lanes) + vec(o)).v : o;
+          lanes_known = false;
+        } else {
+          a.regs[r].offset = b_.CreateAdd(a.regs[r].offset ? a.regs[r].offset : i64(0), o);
+        }
+        a.regs[r].varying.push_back(static_cast<int>(r));  // never side by side
+      }
+    }
+    // Whom the access is for.
+    for (size_t r = 0; r < a.regs.size(); ++r) {
+      auto& reg = a.regs[r];
+      if (index.offset) {
+        LValue* c = p ? coordinate(l, static_cast<int>(r), index.range) : i32(0);
+        const Layout& lo = laid_.of(index.offset);
+        c = (vec(value(index.offset)[static_cast<size_t>(part_register(l, static_cast<int>(r), lo))]) + vec(c)).v;
+        auto* known = llvm::dyn_cast<llvm::ConstantInt>(c);
+        auto* bound = llvm::dyn_cast<llvm::ConstantInt>(extent(op.tensor, d));
+        if (!known || !bound || known->getZExtValue() >= bound->getZExtValue())
+          reg.mask = both(reg.mask, b_.CreateICmpULT(c, splat(b_, extent(op.tensor, d), width(c))));
+        reg.zero_outside = true;
+      }
+      if (!p) continue;
+      if (b > 1 && op.kind == OpKind::load && !index.offset && p->aligned && tile % b == 0 && l.block[axis] <= b) {
+        // Padding can be read: only whole blocks past the end are left out, and all lanes agree on that.
+        if (!p->full && inside(l, static_cast<int>(r), index.range)) {
+          LValue* start = b_.CreateAdd(p->base, i32(at[r][axis] / b * b));
+          reg.mask = both(reg.mask, b_.CreateICmpSLT(start, p->hi));
+        }
+      } else {
+        reg.mask = both(reg.mask, inside(l, static_cast<int>(r), index.range));
+      }
+    }
+  }
+  if (lanes_vary && lanes_known) {
+    a.contiguous = true;
+    for (size_t i = 0; i < lane_offsets.size(); ++i) a.contiguous &= lane_offsets[i] == static_cast<int64_t>(i);
+  }
+  for (auto& reg : a.regs) {
+    LValue* own = b_.CreateAdd(shared, i64(reg.fixed));
+    reg.offset = reg.offset ? b_.CreateAdd(own, reg.offset) : own;
+    if (lanes_vary && !a.contiguous) {
+      LValue* lanes = vector;
+      if (reg.lanes) lanes = lanes ? (vec(lanes) + vec(reg.lanes)).v : reg.lanes;
+      reg.lanes = lanes ? splat(b_, lanes, static_cast<unsigned>(caps_.lanes)) : splat(b_, i64(0), static_cast<unsigned>(caps_.lanes));
+    }
+  }
+  a.multiple = multiple == 0 ? 1 << 20 : std::abs(multiple);
+  return a;
+}
+
+namespace {
+// How many registers from r on lie side by side in memory, unmasked, as one aligned access (a power of two).
+template <class Regs>
+int run_length(const Regs& regs, size_t r, int64_t multiple, int most, int alignment) {
+  int n = 1;
+  while (n * 2 <= most && r + static_cast<size_t>(n) * 2 <= regs.size()) n *= 2;
+  for (; n > 1; n /= 2) {
+    bool ok = multiple % n == 0 && regs[r].fixed % n == 0 && alignment % n == 0;
+    for (int i = 0; i < n && ok; ++i) {
+      const auto& x = regs[r + static_cast<size_t>(i)];
+      ok = !x.mask && !x.lanes && x.fixed == regs[r].fixed + i && x.varying == regs[r].varying;
+    }
+    if (ok) return n;
+  }
+  return 1;
+}
+}  // namespace
+
+Registers Lowering::load(const Op& op, const Layout& l) {
+  Access a = access(op, l);
+  DType dtype = g().tensors[static_cast<size_t>(op.tensor)].dtype;
+  llvm::Type* e = llvm_type(b_.getContext(), dtype == DType::b1 ? DType::u8 : dtype);  // a bool is a byte in memory
+  int size = size_of(dtype);
+  auto lanes = static_cast<unsigned>(caps_.lanes);
+  Registers out;
+  int alignment = std::max(sig_[static_cast<size_t>(op.tensor)].alignment / size, 1);
+  for (size_t r = 0; r < a.regs.size(); ++r) {
+    auto& reg = a.regs[r];
+    LValue* v = nullptr;
+    if (!vector_registers(l)) {
+      int n = caps_.simd ? 1 : run_length(a.regs, r, a.multiple, caps_.vector_bytes / size, alignment);
+      if (n > 1) {
+        auto* t = llvm::FixedVectorType::get(e, static_cast<unsigned>(n));
+        LValue* wide = b_.CreateAlignedLoad(t, pointer(op.tensor, e, reg.offset), llvm::Align(static_cast<uint64_t>(n * size)));
+        for (int i = 0; i < n; ++i) out.push_back(b_.CreateExtractElement(wide, static_cast<uint64_t>(i)));
+        r += static_cast<size_t>(n) - 1;
+        continue;
+      }
+      // Outside its bounds a load goes to the tensor's first element, which is always there.
+      LValue* offset = reg.mask ? b_.CreateSelect(reg.mask, reg.offset, i64(0)) : reg.offset;
+      v = b_.CreateAlignedLoad(e, pointer(op.tensor, e, offset), llvm::Align(static_cast<uint64_t>(size)));
+    } else if (a.contiguous) {
+      auto* t = llvm::FixedVectorType::get(e, lanes);
+      bool all_or_none = reg.mask && !width(reg.mask);
+      LValue* offset = all_or_none ? b_.CreateSelect(reg.mask, reg.offset, i64(0)) : reg.offset;
+      LValue* p = pointer(op.tensor, e, offset);
+      llvm::Align align(static_cast<uint64_t>(size));
+      v = reg.mask && !all_or_none ? b_.CreateMaskedLoad(t, p, align, reg.mask, llvm::Constant::getNullValue(t))
+                                   : static_cast<LValue*>(b_.CreateAlignedLoad(t, p, align));
+    } else {
+      auto* t = llvm::FixedVectorType::get(e, lanes);
+      LValue* offsets = (vec(reg.lanes) + vec(reg.offset)).v;
+      LValue* mask = reg.mask ? splat(b_, reg.mask, lanes) : nullptr;
+      v = b_.CreateMaskedGather(t, pointer(op.tensor, e, offsets), llvm::Align(static_cast<uint64_t>(size)), mask, llvm::Constant::getNullValue(t));
+    }
+    if (reg.mask && reg.zero_outside) v = select(vec(reg.mask), vec(v), vec(llvm::Constant::getNullValue(v->getType()))).v;
+    if (dtype == DType::b1) v = (vec(v) != like(vec(v), 0)).v;
+    out.push_back(v);
+  }
+  return out;
+}
+
+void Lowering::store_where(LValue* mask, const std::function<void()>& body) {
+  if (!mask) return body();
+  auto* then = llvm::BasicBlock::Create(b_.getContext(), "store", entry_.function);
+  auto* done = llvm::BasicBlock::Create(b_.getContext(), "stored", entry_.function);
+  b_.CreateCondBr(mask, then, done);
+  b_.SetInsertPoint(then);
+  body();
+  b_.CreateBr(done);
+  b_.SetInsertPoint(done);
+}
+
+void Lowering::store(const Op& op, const Layout& l) {
+  Access a = access(op, l);
+  DType dtype = g().tensors[static_cast<size_t>(op.tensor)].dtype;
+  llvm::Type* e = llvm_type(b_.getContext(), dtype == DType::b1 ? DType::u8 : dtype);
+  int size = size_of(dtype);
+  llvm::Align align(static_cast<uint64_t>(size));
+  int alignment = std::max(sig_[static_cast<size_t>(op.tensor)].alignment / size, 1);
+  auto lanes = static_cast<unsigned>(caps_.lanes);
+  const Layout& from = laid_.of(op.args[0]);
+
+  // Of the places that hold the same element, one stores.
+  LValue* owner = nullptr;
+  if (int w = l.replicas(l.warp)) owner = b_.CreateICmpEQ(b_.CreateAnd(warp(), i32(w)), i32(0));
+  int replicas = l.replicas(l.lane);
+  if (replicas && !caps_.simd) owner = both(owner, b_.CreateICmpEQ(b_.CreateAnd(lane(), i32(replicas)), i32(0)));
+  LValue* lane_owner = nullptr;
+  if (replicas && vector_registers(l)) {
+    std::vector<llvm::Constant*> bits;
+    for (int i = 0; i < caps_.lanes; ++i) bits.push_back(b_.getInt1((i & replicas) == 0));
+    lane_owner = llvm::ConstantVector::get(bits);
+  }
+  store_where(owner, [&] {
+    auto element = [&](size_t r) {
+      LValue* v = value(op.args[0])[static_cast<size_t>(part_register(l, static_cast<int>(r), from))];
+      if (dtype == DType::b1) v = b_.CreateZExt(v, width(v) ? static_cast<llvm::Type*>(llvm::FixedVectorType::get(e, width(v))) : e);
+      return widened(v, l);
+    };
+    for (size_t r = 0; r < a.regs.size(); ++r) {
+      auto& reg = a.regs[r];
+      if (!vector_registers(l)) {
+        int n = caps_.simd ? 1 : run_length(a.regs, r, a.multiple, caps_.vector_bytes / size, alignment);
+        if (n > 1) {
+          LValue* wide = llvm::PoisonValue::get(llvm::FixedVectorType::get(e, static_cast<unsigned>(n)));
+          for (int i = 0; i < n; ++i) wide = b_.CreateInsertElement(wide, element(r + static_cast<size_t>(i)), static_cast<uint64_t>(i));
+          b_.CreateAlignedStore(wide, pointer(op.tensor, e, reg.offset), llvm::Align(static_cast<uint64_t>(n * size)));
+          r += static_cast<size_t>(n) - 1;
+          continue;
+        }
+        store_where(reg.mask, [&] { b_.CreateAlignedStore(element(r), pointer(op.tensor, e, reg.offset), align); });
+        continue;
+      }
+      LValue* mask = both(reg.mask, lane_owner);
+      if (a.contiguous && (!mask || !width(mask))) {
+        store_where(mask, [&] { b_.CreateAlignedStore(element(r), pointer(op.tensor, e, reg.offset), align); });
+      } else if (a.contiguous) {
+        b_.CreateMaskedStore(element(r), pointer(op.tensor, e, reg.offset), align, mask);
+      } else {
+        LValue* offsets = (vec(reg.lanes) + vec(reg.offset)).v;
+        b_.CreateMaskedScatter(element(r), pointer(op.tensor, e, offsets), align, splat(b_, mask ? mask : b_.getTrue(), lanes));
+      }
+    }
+  });
+}
+
+}  // namespace wavetile
