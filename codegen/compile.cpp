@@ -69,7 +69,7 @@ struct Lowered {
 Lowered lower_all(const Graph& input, const Signature& sig, const Schedule& s, const Target& t, Dumper& dump) {
   catch_llvm_errors();
   Lowered l;
-  l.kernel = {input.name, sig, s, {}, {}, {}};
+  l.kernel = {input.name, input, sig, s, {}, {}, {}};
   l.context = std::make_unique<llvm::LLVMContext>();
   l.module = std::make_unique<llvm::Module>(input.name, *l.context);
   t.prepare(*l.module);

@@ -36,6 +36,7 @@ struct Stage {
 };
 struct CompiledKernel {
   std::string name;
+  Graph graph;                // as recorded
   Signature signature;
   Schedule schedule;
   std::vector<Stage> stages;  // run in order

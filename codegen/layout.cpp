@@ -150,35 +150,28 @@ Conversion plan_conversion(const Layout& from, const Layout& to) {
   if (from == to) return plan;
   int lanes = 1 << to.lane.size(), warps = 1 << to.warp.size();
 
-  // Where each element can be read in warp 0; the lowest replica stands for all of them.
-  std::map<Coord, std::pair<int, int>> home;  // coordinate -> (register, lane)
+  // Where each element can be read in warp 0: the register, and the lane with its replica bits clear.
+  int replicas = from.replicas(from.lane);
+  std::map<Coord, std::pair<int, int>> home;
   for (int l = lanes; l-- > 0;)
     for (int r = from.registers(); r-- > 0;) home[from.at(r, l, 0)] = {r, l};
 
-  // Every warp must find its elements at the same places of its own registers.
-  if (from.warp != to.warp)
-    for (int w = 0; w < warps; ++w) {
-      std::map<Coord, bool> mine;
-      for (int l = 0; l < lanes; ++l)
-        for (int r = 0; r < from.registers(); ++r) mine[from.at(r, l, w)] = true;
-      for (int l = 0; l < lanes; ++l)
-        for (int r = 0; r < to.registers(); ++r)
-          if (!mine.contains(to.at(r, l, w))) return {Conversion::shared, {}};
-    }
   bool moves = false;
   for (int r = 0; r < to.registers(); ++r) {
     std::vector<Source> sources;
+    // One place for all lanes if there is one. Otherwise, of the replicas, a lane reads that which has its own replica
+    // bits: itself where it can (staying is free), and the map remains linear.
+    auto one = home.find(to.at(r, 0, 0));
+    bool same = true, stays = true;
     for (int l = 0; l < lanes; ++l) {
-      Coord c = to.at(r, l, 0);
-      // Staying in the lane is free, so it is tried first.
-      std::pair<int, int> at{-1, -1};
-      for (int s = 0; s < from.registers() && at.first < 0; ++s)
-        if (from.at(s, l, 0) == c) at = {s, l};
-      if (at.first < 0) {
-        auto it = home.find(c);
-        if (it == home.end()) return {Conversion::shared, {}};
-        at = it->second;
-      }
+      auto it = home.find(to.at(r, l, 0));
+      if (it == home.end()) return {Conversion::shared, {}};
+      same &= it->second == one->second;
+      stays &= it->second.first == one->second.first && it->second.second == (l & ~replicas);
+    }
+    for (int l = 0; l < lanes; ++l) {
+      std::pair<int, int> at = home[to.at(r, l, 0)];
+      if (stays || !same) at.second |= l & replicas;
       auto source = std::find_if(sources.begin(), sources.end(), [&](const Source& s) { return s.reg == at.first; });
       if (source == sources.end()) {
         sources.push_back({at.first, std::vector<bool>(static_cast<size_t>(lanes), false), {}});
@@ -202,6 +195,11 @@ Conversion plan_conversion(const Layout& from, const Layout& to) {
       for (size_t l = 0; l < s.lanes.size(); ++l)
         if (s.lanes[l] && m(static_cast<int>(l)) != table[l]) return {Conversion::shared, {}};
       s.from = m;
+      // The other warps do the same with their own registers: it must give them what they want.
+      if (from.warp != to.warp)
+        for (int w = 1; w < warps; ++w)
+          for (int l = 0; l < lanes; ++l)
+            if (s.lanes[static_cast<size_t>(l)] && from.at(s.reg, m(l), w) != to.at(r, l, w)) return {Conversion::shared, {}};
       for (size_t l = 0; l < s.lanes.size(); ++l) moves |= s.lanes[l] && m(static_cast<int>(l)) != static_cast<int>(l);
       moves |= sources.size() > 1;
     }

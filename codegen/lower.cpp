@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <numeric>
 
 #include <fmt/format.h>
 
@@ -123,6 +124,23 @@ std::vector<LValue*> Lowering::walk_grid(LValue* block) {
 
 LValue* Lowering::lane() { return lane_; }
 LValue* Lowering::warp() { return warp_; }
+
+// A number that a scalar is known to be a multiple of.
+int64_t Lowering::multiple_of(Value v) const {
+  if (auto c = g().constant(v)) return static_cast<int64_t>(*c);
+  const Op& op = g().at(v);
+  if (op.kind == OpKind::iota && op.iota == IotaKind::first && g().range(op.range).kind == RangeKind::parallel) return g().range(op.range).tile;
+  if (op.kind != OpKind::map || op.args.size() != 2) return 1;
+  int64_t a = multiple_of(op.args[0]), b = multiple_of(op.args[1]);
+  switch (op.fn) {
+    case Fn::add:
+    case Fn::sub:
+    case Fn::min:
+    case Fn::max: return std::gcd(a, b);
+    case Fn::mul: return a * b;
+    default: return 1;
+  }
+}
 
 LValue* Lowering::scalar(Value v) {
   if (auto c = g().constant(v)) return i32(static_cast<int64_t>(*c));
@@ -297,7 +315,7 @@ void Lowering::fold(const Op& op, int id) {
   LValue* hi = scalar(info.hi);
   auto extent = g().extent(r);
   auto fixed_lo = info.lo ? g().constant(info.lo) : std::optional<double>(0);
-  bool aligned = fixed_lo && static_cast<int64_t>(*fixed_lo) % info.tile == 0;
+  bool aligned = !info.lo || multiple_of(info.lo) % info.tile == 0;
 
   std::vector<Registers> state;
   for (Value v : op.args) state.push_back(value(v));

@@ -36,6 +36,7 @@ class Lowering {
   void map_op(const Op& op, int id);
   void fold(const Op& op, int id);
   llvm::Value* scalar(Value v);  // i32
+  int64_t multiple_of(Value v) const;
   Position& at(RangeId r) { return positions_[r]; }
   void place_parallel(llvm::Value* block, bool full);
   llvm::Value* blocks_of(RangeId r);

@@ -46,10 +46,10 @@ struct Lowering::Access {
   struct Register {
     LValue* offset = nullptr;  // i64; what all lanes share
     LValue* lanes = nullptr;   // i64 vector; what the lane adds where that is not known to be 0, 1, 2, ... (explicit lanes)
-    LValue* mask = nullptr;    // i1 or vector; null: all
+    LValue* mask = nullptr;    // i1 or vector; null: all. The same Value where registers share it
     bool zero_outside = false; // an offset may leave the tensor: those elements read 0
     int64_t fixed = 0;         // the part of `offset` known now
-    std::vector<int> varying;  // coordinates that unknown strides multiply
+    std::vector<int> varying;  // what the rest of `offset` is made of, apart from what all registers share
   };
   std::vector<Register> regs;
   bool contiguous = false;     // lane l adds l
@@ -63,6 +63,7 @@ Lowering::Access Lowering::access(const Op& op, const Layout& l) {
   bool lanes_vary = vector_registers(l);
   std::vector<int64_t> lane_offsets(static_cast<size_t>(caps_.lanes), 0);  // explicit lanes, where known
   bool lanes_known = true;
+  std::map<std::pair<LValue*, LValue*>, LValue*> conjunctions;
   LValue* shared = i64(0);     // base, and the run-time lane and warp's share
   LValue* vector = nullptr;    // explicit lanes' share
   int64_t multiple = 0;        // gcd of all that varies
@@ -134,7 +135,7 @@ Lowering::Access Lowering::access(const Op& op, const Layout& l) {
         if (!fixed && c0 / b) a.regs[r].offset = b_.CreateAdd(a.regs[r].offset ? a.regs[r].offset : i64(0), b_.CreateMul(s, i64(c0 / b)));
       }
     } else {  // the coordinate itself, a register
-      multiple = 1;
+      multiple = std::gcd(multiple, b == 1 ? fixed.value_or(1) : 1);
       for (size_t r = 0; r < a.regs.size(); ++r) {
         LValue* c = p ? coordinate(l, static_cast<int>(r), index.range) : i32(0);
         if (index.offset) {
@@ -150,32 +151,41 @@ Lowering::Access Lowering::access(const Op& op, const Layout& l) {
         } else {
           a.regs[r].offset = b_.CreateAdd(a.regs[r].offset ? a.regs[r].offset : i64(0), o);
         }
-        a.regs[r].varying.push_back(static_cast<int>(r));  // never side by side
+        if (p) a.regs[r].varying.push_back(at[r][axis]);
+        if (index.offset) a.regs[r].varying.push_back(part_register(l, static_cast<int>(r), laid_.of(index.offset)));
       }
     }
     // Whom the access is for.
+    std::map<std::pair<int, int>, LValue*> masks;  // by the register's coordinate and its index' register
     for (size_t r = 0; r < a.regs.size(); ++r) {
       auto& reg = a.regs[r];
-      if (index.offset) {
+      int index_register = index.offset ? part_register(l, static_cast<int>(r), laid_.of(index.offset)) : 0;
+      auto [it, first] = masks.try_emplace({p ? at[r][axis] : 0, index_register}, nullptr);
+      LValue*& mask = it->second;
+      if (first && index.offset) {
         LValue* c = p ? coordinate(l, static_cast<int>(r), index.range) : i32(0);
-        const Layout& lo = laid_.of(index.offset);
-        c = (vec(value(index.offset)[static_cast<size_t>(part_register(l, static_cast<int>(r), lo))]) + vec(c)).v;
+        c = (vec(value(index.offset)[static_cast<size_t>(index_register)]) + vec(c)).v;
         auto* known = llvm::dyn_cast<llvm::ConstantInt>(c);
         auto* bound = llvm::dyn_cast<llvm::ConstantInt>(extent(op.tensor, d));
         if (!known || !bound || known->getZExtValue() >= bound->getZExtValue())
-          reg.mask = both(reg.mask, b_.CreateICmpULT(c, splat(b_, extent(op.tensor, d), width(c))));
-        reg.zero_outside = true;
+          mask = b_.CreateICmpULT(c, splat(b_, extent(op.tensor, d), width(c)));
       }
-      if (!p) continue;
-      if (b > 1 && op.kind == OpKind::load && !index.offset && p->aligned && tile % b == 0 && l.block[axis] <= b) {
-        // Padding can be read: only whole blocks past the end are left out, and all lanes agree on that.
-        if (!p->full && inside(l, static_cast<int>(r), index.range)) {
-          LValue* start = b_.CreateAdd(p->base, i32(at[r][axis] / b * b));
-          reg.mask = both(reg.mask, b_.CreateICmpSLT(start, p->hi));
+      if (first && p) {
+        if (b > 1 && op.kind == OpKind::load && !index.offset && p->aligned && tile % b == 0 && l.block[axis] <= b) {
+          // Padding can be read: only whole blocks past the end are left out, and all lanes agree on that.
+          if (!p->full && inside(l, static_cast<int>(r), index.range)) {
+            LValue* start = b_.CreateAdd(p->base, i32(at[r][axis] / b * b));
+            mask = both(mask, b_.CreateICmpSLT(start, p->hi));
+          }
+        } else {
+          mask = both(mask, inside(l, static_cast<int>(r), index.range));
         }
-      } else {
-        reg.mask = both(reg.mask, inside(l, static_cast<int>(r), index.range));
       }
+      if (index.offset) reg.zero_outside = true;
+      if (!mask) continue;
+      LValue*& all = conjunctions[{reg.mask, mask}];
+      if (!all) all = both(reg.mask, mask);
+      reg.mask = all;
     }
   }
   if (lanes_vary && lanes_known) {
@@ -196,7 +206,7 @@ Lowering::Access Lowering::access(const Op& op, const Layout& l) {
 }
 
 namespace {
-// How many registers from r on lie side by side in memory, unmasked, as one aligned access (a power of two).
+// How many registers from r on lie side by side in memory, for the same lanes, as one aligned access (a power of two).
 template <class Regs>
 int run_length(const Regs& regs, size_t r, int64_t multiple, int most, int alignment) {
   int n = 1;
@@ -205,7 +215,7 @@ int run_length(const Regs& regs, size_t r, int64_t multiple, int most, int align
     bool ok = multiple % n == 0 && regs[r].fixed % n == 0 && alignment % n == 0;
     for (int i = 0; i < n && ok; ++i) {
       const auto& x = regs[r + static_cast<size_t>(i)];
-      ok = !x.mask && !x.lanes && x.fixed == regs[r].fixed + i && x.varying == regs[r].varying;
+      ok = x.mask == regs[r].mask && !x.lanes && x.fixed == regs[r].fixed + i && x.varying == regs[r].varying;
     }
     if (ok) return n;
   }
@@ -221,20 +231,25 @@ Registers Lowering::load(const Op& op, const Layout& l) {
   auto lanes = static_cast<unsigned>(caps_.lanes);
   Registers out;
   int alignment = std::max(sig_[static_cast<size_t>(op.tensor)].alignment / size, 1);
+  auto finish = [&](LValue* v, const Access::Register& reg) {
+    if (reg.mask && reg.zero_outside) v = select(vec(reg.mask), vec(v), vec(llvm::Constant::getNullValue(v->getType()))).v;
+    out.push_back(dtype == DType::b1 ? (vec(v) != like(vec(v), 0)).v : v);
+  };
   for (size_t r = 0; r < a.regs.size(); ++r) {
     auto& reg = a.regs[r];
     LValue* v = nullptr;
     if (!vector_registers(l)) {
+      // Outside its bounds a load goes to the tensor's first elements, which are always there: a run that shares its
+      // mask lies inside the bounds of its own dimension.
+      LValue* offset = reg.mask ? b_.CreateSelect(reg.mask, reg.offset, i64(0)) : reg.offset;
       int n = caps_.simd ? 1 : run_length(a.regs, r, a.multiple, caps_.vector_bytes / size, alignment);
       if (n > 1) {
         auto* t = llvm::FixedVectorType::get(e, static_cast<unsigned>(n));
-        LValue* wide = b_.CreateAlignedLoad(t, pointer(op.tensor, e, reg.offset), llvm::Align(static_cast<uint64_t>(n * size)));
-        for (int i = 0; i < n; ++i) out.push_back(b_.CreateExtractElement(wide, static_cast<uint64_t>(i)));
+        LValue* wide = b_.CreateAlignedLoad(t, pointer(op.tensor, e, offset), llvm::Align(static_cast<uint64_t>(n * size)));
+        for (int i = 0; i < n; ++i) finish(b_.CreateExtractElement(wide, static_cast<uint64_t>(i)), reg);
         r += static_cast<size_t>(n) - 1;
         continue;
       }
-      // Outside its bounds a load goes to the tensor's first element, which is always there.
-      LValue* offset = reg.mask ? b_.CreateSelect(reg.mask, reg.offset, i64(0)) : reg.offset;
       v = b_.CreateAlignedLoad(e, pointer(op.tensor, e, offset), llvm::Align(static_cast<uint64_t>(size)));
     } else if (a.contiguous) {
       auto* t = llvm::FixedVectorType::get(e, lanes);
@@ -250,9 +265,7 @@ Registers Lowering::load(const Op& op, const Layout& l) {
       LValue* mask = reg.mask ? splat(b_, reg.mask, lanes) : nullptr;
       v = b_.CreateMaskedGather(t, pointer(op.tensor, e, offsets), llvm::Align(static_cast<uint64_t>(size)), mask, llvm::Constant::getNullValue(t));
     }
-    if (reg.mask && reg.zero_outside) v = select(vec(reg.mask), vec(v), vec(llvm::Constant::getNullValue(v->getType()))).v;
-    if (dtype == DType::b1) v = (vec(v) != like(vec(v), 0)).v;
-    out.push_back(v);
+    finish(v, reg);
   }
   return out;
 }
@@ -302,7 +315,9 @@ void Lowering::store(const Op& op, const Layout& l) {
         if (n > 1) {
           LValue* wide = llvm::PoisonValue::get(llvm::FixedVectorType::get(e, static_cast<unsigned>(n)));
           for (int i = 0; i < n; ++i) wide = b_.CreateInsertElement(wide, element(r + static_cast<size_t>(i)), static_cast<uint64_t>(i));
-          b_.CreateAlignedStore(wide, pointer(op.tensor, e, reg.offset), llvm::Align(static_cast<uint64_t>(n * size)));
+          store_where(reg.mask, [&] {
+            b_.CreateAlignedStore(wide, pointer(op.tensor, e, reg.offset), llvm::Align(static_cast<uint64_t>(n * size)));
+          });
           r += static_cast<size_t>(n) - 1;
           continue;
         }

@@ -1,0 +1,60 @@
+// The kernel library. Every kernel is written in the DSL; the schedules that go with them are in schedules.h.
+//
+// Shapes stand in the order of the parameters. Activations are f32; `weights` (and `cache`) name the element type of
+// what is stored: f32, f16 or bf16. Products are accumulated in f32, over k in ascending order, so that a row's result
+// depends neither on how many rows there are nor on the number of threads.
+#pragma once
+
+#include "dsl/dsl.h"
+
+namespace wavetile::kernels {
+
+/// C[m,n] = A[m,k] · B[k,n]
+Kernel matmul(DType weights);
+/// C[b,m,n] = A[b,m,k] · B[b,k,n]
+Kernel batched_matmul(DType weights);
+
+enum class Activation { none, gelu };
+/// C[m,n] = activation(A[m,k] · B[k,n] + Bias[n])
+Kernel linear(DType weights, Activation activation = Activation::none);
+/// C[m,n] = R[m,n] + (A[m,k] · B[k,n] + Bias[n]); C may be R.
+Kernel linear_residual(DType weights);
+
+/// y[n] = x[k] · B[k,n]
+Kernel gemv(DType weights);
+/// y[n] = activation(x[k] · B[k,n] + Bias[n])
+Kernel gemv_linear(DType weights, Activation activation = Activation::none);
+/// y[n] = r[n] + (x[k] · B[k,n] + Bias[n]); y may be r.
+Kernel gemv_residual(DType weights);
+
+/// Y[row,:] = (X[row,:] - mean) / sqrt(variance + eps) * Gain[:] + Bias[:]     (Ba et al. 2016; two passes)
+Kernel layernorm(double eps = 1e-5);
+/// Y[row,:] = softmax(X[row,:])
+Kernel softmax();
+/// Y[b,row,:] = softmax(X[b,row,:] * scale) over columns <= Start[0] + row; the columns after get 0.
+Kernel causal_softmax(double scale);
+/// Y[row] = the first column of X[row,:] that is greatest
+Kernel argmax();
+
+/// O[head,row,:] = softmax(scale · Q[head,row,:] · K[head,t,:] over t <= Start[0] + row) · V[head,t,:], without ever
+/// holding a row of scores (Dao et al. 2022). Start[0] is how many positions came before row 0; K and V hold
+/// Start[0] + rows positions at least. Keys that the mask hides are not read. The fold over t can be split.
+Kernel attention(DType cache, double scale);
+/// K[head, Start[0] + row, :] = NewK[head,row,:], and V likewise, in place.
+Kernel append_to_cache(DType cache);
+
+/// Y[row,c] = Tokens[Id[row], c] + Positions[Start[0] + row, c]; Tokens is given transposed, [c, id], as the output
+/// matrix that it also is.
+Kernel embedding(DType weights);
+
+/// x·Φ(x) by GPT-2's tanh form: 0.5 x (1 + tanh(sqrt(2/π) (x + 0.044715 x³))).   Y[row,c] = gelu(X[row,c])
+Kernel gelu();
+Tile gelu(Tile x);
+/// C[row,c] = A[row,c] + B[row,c]
+Kernel add();
+/// Y[i,j] = X[i,j], converted to the type of Y
+Kernel copy(DType from, DType to);
+/// Y[a,b,c] = X[a,b,c] of views in any order of strides: transposes, and splits or merges heads.
+Kernel permute();
+
+}  // namespace wavetile::kernels

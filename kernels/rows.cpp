@@ -1,0 +1,42 @@
+// Kernels that look at a row as a whole.
+#include <limits>
+
+#include "kernels/kernels.h"
+
+namespace wavetile::kernels {
+
+Kernel layernorm(double eps) {
+  return Kernel("layernorm", {"X", "Gain", "Bias", "Y"}, [eps](Tensor<f32> X, Tensor<f32> Gain, Tensor<f32> Bias, Tensor<f32> Y) {
+    Range row = parallel("row", X.dim(0)), c = whole("col", X.dim(1));
+    Tile x = X(row, c);
+    Tile centred = x - mean(x, c);  // first the mean: a large one would cancel in E[x²] - E[x]²
+    Y(row, c) = centred * rsqrt(mean(centred * centred, c) + eps) * Gain(c) + Bias(c);
+  });
+}
+
+Kernel softmax() {
+  return Kernel("softmax", {"X", "Y"}, [](Tensor<f32> X, Tensor<f32> Y) {
+    Range row = parallel("row", X.dim(0)), c = whole("col", X.dim(1));
+    Tile x = X(row, c);
+    Tile e = exp(x - max(x, c));
+    Y(row, c) = e / sum(e, c);
+  });
+}
+
+Kernel causal_softmax(double scale) {
+  return Kernel("causal_softmax", {"X", "Start", "Y"}, [scale](Tensor<f32> X, Tensor<i32> Start, Tensor<f32> Y) {
+    Range b = parallel("b", X.dim(0)), row = parallel("row", X.dim(1)), c = whole("col", X.dim(2));
+    Tile x = where(index(c) <= index(row) + Start(0), X(b, row, c) * scale, -std::numeric_limits<double>::infinity());
+    Tile e = exp(x - max(x, c));
+    Y(b, row, c) = e / sum(e, c);
+  });
+}
+
+Kernel argmax() {
+  return Kernel("argmax", {"X", "Y"}, [](Tensor<f32> X, Tensor<i32> Y) {
+    Range row = parallel("row", X.dim(0)), c = whole("col", X.dim(1));
+    Y(row) = wavetile::argmax(X(row, c), c);
+  });
+}
+
+}  // namespace wavetile::kernels

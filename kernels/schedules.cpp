@@ -1,0 +1,69 @@
+#include "kernels/schedules.h"
+
+#include <algorithm>
+
+namespace wavetile::kernels {
+
+int panel(const Caps& caps) { return 2 * caps.lanes; }
+Packing weight_packing(const Caps& caps) { return {{{1, panel(caps)}}}; }
+Packing key_packing(const Caps& caps) { return {{{1, caps.lanes}}}; }
+
+// On a CPU the tile is what the registers hold: rows × 2 vectors of accumulators, with room for two vectors of weights
+// and a broadcast. The walk keeps a block of rows in the second-level cache while the weights stream past it.
+Schedule matmul_schedule(const Caps& caps, long rows, long depth) {
+  Schedule s;
+  if (caps.simd) {
+    int m = caps.lanes >= 16 ? 8 : caps.lanes >= 8 ? 6 : 4;
+    s.tile = {{"m", m}, {"n", panel(caps)}, {"k", 4}};
+    s.packing = {{"B", weight_packing(caps)}};
+    constexpr long l2_bytes = 256 << 10;
+    long run = std::max(4l, l2_bytes / (4 * std::max(depth, 1l) * m));
+    if (rows > run * m) s.order = {{"m", static_cast<int>(run)}, {"n", 0}, {"m", 0}};
+    else s.order = {{"n", 0}, {"m", 0}};
+  } else {
+    s.tile = {{"m", 8}, {"n", 4 * caps.lanes}, {"k", 8}};
+    s.warps = 4;
+  }
+  return s;
+}
+
+// Eight vectors of accumulators hide the latency of the multiply-adds, and four panels are four streams of memory.
+Schedule gemv_schedule(const Caps& caps) {
+  Schedule s;
+  if (caps.simd) {
+    s.tile = {{"n", 4 * panel(caps)}, {"k", 4}};
+    s.packing = {{"B", weight_packing(caps)}};
+  } else {
+    s.tile = {{"n", 4 * caps.lanes}, {"k", 8}};
+  }
+  return s;
+}
+
+Schedule attention_schedule(const Caps& caps, bool one_row) {
+  Schedule s;
+  if (caps.simd) {
+    s.packing = {{"K", key_packing(caps)}};
+    s.tile = {{"head", 1}, {"m", one_row ? 1 : 4}, {"t", one_row ? 8 * caps.lanes : 2 * caps.lanes}};
+  } else {
+    s.tile = {{"head", 1}, {"m", one_row ? 1 : 8}, {"t", caps.lanes}};
+  }
+  if (one_row) s.split = {{"t", 4}};
+  return s;
+}
+
+Schedule append_schedule(const Caps& caps) {
+  Schedule s;
+  if (caps.simd) s.packing = {{"K", key_packing(caps)}};
+  return s;
+}
+
+Schedule embedding_schedule(const Caps& caps) {
+  Schedule s;
+  if (caps.simd) s.packing = {{"Tokens", {{{1, panel(caps)}}}}};
+  s.tile = {{"row", 1}, {"col", 4 * caps.lanes}};
+  return s;
+}
+
+Schedule rows_schedule(const Caps&) { return {}; }
+
+}  // namespace wavetile::kernels

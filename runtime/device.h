@@ -1,0 +1,76 @@
+// Devices behind one narrow interface: memory, code, queues. A kernel compiled for a device's target becomes a Module;
+// a Queue runs launches in order. Nothing here knows what the kernels compute.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "codegen/compile.h"
+#include "dsl/tensor_view.h"
+
+namespace wavetile {
+
+/// Memory of a device, 64-byte aligned and readable up to 64 bytes past its end. Freed when the last owner lets go.
+class Buffer {
+ public:
+  virtual ~Buffer() = default;
+  virtual size_t bytes() const = 0;
+  /// The device's address of the first byte; on the cpu a host pointer.
+  virtual void* address() const = 0;
+
+  /// A dense row-major tensor inside this buffer, `offset` elements from its start.
+  /// @throws Error if it does not fit.
+  TensorView view(DType dtype, std::vector<int64_t> extents, int64_t offset = 0) const;
+};
+using BufferPtr = std::shared_ptr<Buffer>;
+
+/// A compiled kernel, loaded and ready to be launched.
+class Module {
+ public:
+  explicit Module(CompiledKernel k) : kernel_(std::move(k)) {}
+  virtual ~Module() = default;
+  const CompiledKernel& kernel() const { return kernel_; }
+
+ private:
+  CompiledKernel kernel_;
+};
+using ModulePtr = std::shared_ptr<Module>;
+
+class Queue {
+ public:
+  virtual ~Queue() = default;
+  /// Runs a stage after everything launched before. `slots` is copied.
+  virtual void launch(const Module& m, size_t stage, std::span<const int64_t> slots, int64_t grid) = 0;
+  /// Returns when all launches are done.
+  virtual void wait() = 0;
+};
+
+struct DeviceOptions {
+  int threads = 0;          // cpu: workers; 0: one for each CPU that this process may use
+  std::string level;        // cpu: see cpu_target
+};
+
+class Device {
+ public:
+  virtual ~Device() = default;
+  /// "cpu".  @throws Error for any other name, saying which there are.
+  static std::shared_ptr<Device> open(const std::string& name, const DeviceOptions& options = {});
+
+  virtual const std::string& name() const = 0;
+  virtual const Target& target() const = 0;
+  virtual int threads() const = 0;
+  /// Zeroed.  @throws Error if there is not as much memory.
+  virtual BufferPtr allocate(size_t bytes) = 0;
+  virtual void write(const Buffer& to, size_t offset, const void* from, size_t bytes) = 0;
+  virtual void read(void* to, const Buffer& from, size_t offset, size_t bytes) = 0;
+  virtual ModulePtr load(CompiledKernel k) = 0;
+  virtual std::unique_ptr<Queue> queue() = 0;
+};
+using DevicePtr = std::shared_ptr<Device>;
+
+}  // namespace wavetile
