@@ -28,6 +28,12 @@ endif()
 find_package(GTest REQUIRED)
 include(GoogleTest)
 
+# Targets that exist to test the lowering; like codegen itself, compiled against LLVM.
+wavetile_library(codegen_testing codegen/testing)
+target_link_libraries(wavetile_codegen_testing PUBLIC wavetile_codegen PRIVATE LLVM)
+target_include_directories(wavetile_codegen_testing SYSTEM PRIVATE ${LLVM_INCLUDE_DIRS})
+target_precompile_headers(wavetile_codegen_testing REUSE_FROM wavetile_codegen)
+
 # One program for tests/ and one for each folder in it: what a test needs decides where it stands. ctest runs each case
 # in a process of its own.
 function(wavetile_tests name folder)
@@ -37,8 +43,8 @@ function(wavetile_tests name folder)
   endif()
   wavetile_program(${name} "${sources}")
   target_compile_definitions(${name} PRIVATE WAVETILE_SOURCE_DIR="${PROJECT_SOURCE_DIR}")
-  target_link_libraries(${name} PRIVATE wavetile_gpt2 wavetile_bench nlohmann_json::nlohmann_json GTest::gmock
-                                        GTest::gtest_main)
+  target_link_libraries(${name} PRIVATE wavetile_gpt2 wavetile_bench wavetile_codegen_testing
+                                        nlohmann_json::nlohmann_json GTest::gmock GTest::gtest_main)
   gtest_discover_tests(${name} DISCOVERY_MODE PRE_TEST DISCOVERY_TIMEOUT 60)
 endfunction()
 

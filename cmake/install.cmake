@@ -10,7 +10,7 @@ endif()
 install(EXPORT wavetile NAMESPACE wavetile:: FILE wavetileTargets.cmake DESTINATION ${package_dir})
 foreach(folder dsl codegen runtime kernels models)
   install(DIRECTORY ${folder} DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/wavetile FILES_MATCHING
-          PATTERN "*.h" PATTERN "*.def" PATTERN demo EXCLUDE PATTERN vocab EXCLUDE)
+          PATTERN "*.h" PATTERN "*.def" PATTERN testing EXCLUDE PATTERN demo EXCLUDE PATTERN vocab EXCLUDE)
 endforeach()
 install(DIRECTORY models/gpt2/demo models/gpt2/vocab DESTINATION ${CMAKE_INSTALL_DATADIR}/wavetile)
 

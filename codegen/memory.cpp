@@ -188,6 +188,11 @@ Lowering::Access Lowering::access(const Op& op, const Layout& l) {
       reg.mask = all;
     }
   }
+  // An element that is scattered belongs to the coordinates that its index was computed from.
+  if (op.kind == OpKind::store)
+    for (RangeId axis : l.axes)
+      if (std::none_of(op.index.begin(), op.index.end(), [&](const Index& i) { return i.range == axis; }))
+        for (size_t r = 0; r < a.regs.size(); ++r) a.regs[r].mask = both(a.regs[r].mask, inside(l, static_cast<int>(r), axis));
   if (lanes_vary && lanes_known) {
     a.contiguous = true;
     for (size_t i = 0; i < lane_offsets.size(); ++i) a.contiguous &= lane_offsets[i] == static_cast<int64_t>(i);

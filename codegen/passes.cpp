@@ -422,22 +422,61 @@ class Walker {
       if (i.range == r_ || (i.offset && along(i.offset))) return true;
     return false;
   }
-  // The last store along r of each region takes all of that region's stores along r with it.
+  // What has to be computed again, along r, where `values` are used; in the order of the graph.
+  std::set<int> needs(const std::vector<int>& roots) const {
+    std::set<int> found;
+    std::function<void(Value)> visit = [&](Value v) {
+      if (!v || !along(v) || !found.insert(v.op).second) return;
+      operands(g_.at(v), visit);
+    };
+    for (int id : roots) operands(g_.ops[static_cast<size_t>(id)], visit);
+    return found;
+  }
+  static void operands(const Op& op, const std::function<void(Value)>& visit) {
+    for (Value v : op.args) visit(v);
+    for (const Index& i : op.index) visit(i.offset);
+  }
+  bool reads(const std::set<int>& ops, int tensor, int after) const {
+    return std::any_of(ops.begin(), ops.end(), [&](int id) {
+      const Op& op = g_.ops[static_cast<size_t>(id)];
+      return op.kind == OpKind::load && op.tensor == tensor && id > after;
+    });
+  }
+  // Stores along r happen in groups, at the place of the group's last one. A group ends before a reduction that reads
+  // what the group stores. Loads are repeated in each place that needs them, and must not see later stores there.
   void mark(const Region& region) {
-    int last = -1;
-    std::vector<int> stores;
+    std::vector<int> pending, done;
+    auto close = [&] {
+      if (pending.empty()) return;
+      groups_[pending.back()] = pending;
+      done.insert(done.end(), pending.begin(), pending.end());
+      pending.clear();
+    };
+    auto check = [&](const std::set<int>& again) {
+      for (int s : done)
+        for (int id : again) {
+          const Op &load = g_.ops[static_cast<size_t>(id)], &store = g_.ops[static_cast<size_t>(s)];
+          if (load.kind == OpKind::load && load.tensor == store.tensor && id < s)
+            throw Error(load.loc, fmt::format("kernel '{}' still needs elements of '{}' read here after it has overwritten them at {}, and range "
+                                              "'{}' is too long to keep them in registers; read what is needed again after the store",
+                                              g_.name, g_.tensors[static_cast<size_t>(load.tensor)].name, store.loc.str(), g_.range(r_).name));
+        }
+    };
     for (int id : region.ops) {
       const Op& op = g_.ops[static_cast<size_t>(id)];
-      if (op.kind == OpKind::fold) {
-        mark(op.body);
-      }
+      if (op.kind == OpKind::fold) mark(op.body);
       if (op.kind == OpKind::store && along(op)) {
-        last = id;
-        stores.push_back(id);
+        pending.push_back(id);
+        grouped_.insert(id);
+        check(needs({id}));
+      }
+      if ((op.kind == OpKind::reduce || op.kind == OpKind::dot) && op.range == r_) {
+        std::set<int> again = needs({id});
+        if (std::any_of(pending.begin(), pending.end(), [&](int s) { return reads(again, g_.ops[static_cast<size_t>(s)].tensor, s); })) close();
+        check(again);
       }
     }
-    if (last >= 0) groups_[last] = stores;
-    for (int id : stores) grouped_.insert(id);
+    close();
   }
 
   // Copies what a value needs along r into the region being written.
@@ -471,8 +510,14 @@ class Walker {
     fold.range = r_;
     fold.body = w.write_region({}, loc, [&](const std::vector<Value>&) {
       std::map<int, std::vector<Value>> made;
-      for (int id : stores) {
+      std::set<int> ops = needs(stores);  // in the order of the graph, so that loads keep their place among the stores
+      ops.insert(stores.begin(), stores.end());
+      for (int id : ops) {
         Op c = g_.ops[static_cast<size_t>(id)];
+        if (c.kind != OpKind::store) {
+          clone(w, {id, 0}, made);
+          continue;
+        }
         for (Value& a : c.args) a = clone(w, a, made);
         for (Index& i : c.index)
           if (i.offset) i.offset = clone(w, i.offset, made);

@@ -204,7 +204,7 @@ Vec shift_left(Vec a, Vec b) {
 }
 Vec shift_right(Vec a, Vec b) {
   match(*a.b, {&a.v, &b.v});
-  return of(a, a.b->CreateLShr(a.v, (b & like(b, 31)).v));
+  return of(a, a.b->CreateAShr(a.v, (b & like(b, 31)).v));
 }
 
 namespace {

@@ -31,8 +31,8 @@ class Checker {
     for (const Op& op : g_.ops) {
       if (op.kind == OpKind::load || op.kind == OpKind::store) check_access(op);
       if (op.kind == OpKind::param && op.param == ParamKind::dim && op.dim >= view(op.tensor).rank())
-        throw Error(op.loc, fmt::format("kernel '{}': tensor '{}' has {} dimensions, and the kernel asks for dim({})", g_.name,
-                                        param(op.tensor).name, view(op.tensor).rank(), op.dim));
+        throw Error(op.loc, fmt::format("kernel '{}': tensor '{}' has {} dimensions, and the kernel asks for dim({})",
+                                        g_.name, param(op.tensor).name, view(op.tensor).rank(), op.dim));
     }
     for (size_t w = 0; w < views_.size(); ++w)
       if (g_.tensors[w].written)
@@ -54,14 +54,16 @@ class Checker {
     if (scalars_.size() != g_.scalars.size())
       fail("it takes {} scalars and was given {}", g_.scalars.size(), scalars_.size());
     for (size_t i = 0; i < scalars_.size(); ++i)
-      if (double x = scalars_[i]; g_.scalars[i].dtype == DType::i32 && !(x == std::trunc(x) && x >= i32_min && x <= i32_max))
+      if (double x = scalars_[i];
+          g_.scalars[i].dtype == DType::i32 && !(x == std::trunc(x) && x >= i32_min && x <= i32_max))
         fail("scalar '{}' is i32 and was given {}", g_.scalars[i].name, x);
   }
 
   void check_tensor(size_t i) const {
     const TensorParam& t = g_.tensors[i];
     const TensorView& v = views_[i];
-    if (v.dtype != t.dtype) fail("tensor '{}' is {} and was given {} data; cast it", t.name, name_of(t.dtype), name_of(v.dtype));
+    if (v.dtype != t.dtype)
+      fail("tensor '{}' is {} and was given {} data; cast it", t.name, name_of(t.dtype), name_of(v.dtype));
     if (v.strides.size() != v.extents.size())
       fail("tensor '{}' has {} extents and {} strides", t.name, v.extents.size(), v.strides.size());
     if (t.rank > 0 && v.rank() != t.rank)
@@ -69,7 +71,8 @@ class Checker {
     bool empty = false;
     for (size_t d = 0; d < v.extents.size(); ++d) {
       if (v.extents[d] < 0 || v.extents[d] > i32_max)
-        fail("tensor '{}' has {} elements along dimension {}; extents go from 0 to {}", t.name, v.extents[d], d, i32_max);
+        fail("tensor '{}' has {} elements along dimension {}; extents go from 0 to {}", t.name, v.extents[d], d,
+             i32_max);
       empty |= v.extents[d] == 0;
     }
     if (empty || !(t.read || t.written)) return;
@@ -84,11 +87,15 @@ class Checker {
     for (int64_t reach = 0;;) {
       size_t next = rank;
       for (size_t d = 0; d < rank; ++d)
-        if (!done[d] && v.extents[d] > 1 && (next == rank || std::abs(v.strides[d]) < std::abs(v.strides[next]))) next = d;
+        if (!done[d] && v.extents[d] > 1 && (next == rank || std::abs(v.strides[d]) < std::abs(v.strides[next])))
+          next = d;
       if (next == rank) return;
       if (std::abs(v.strides[next]) <= reach)
-        fail("tensor '{}' is written, and its strides ({}) let elements share memory (dimension {}: extent {}, stride {}); "
-             "write to a tensor without overlaps", t.name, fmt::join(v.strides, ", "), next, v.extents[next], v.strides[next]);
+        fail(
+            "tensor '{}' is written, and its strides ({}) let elements share memory (dimension {}: extent {}, stride "
+            "{}); "
+            "write to a tensor without overlaps",
+            t.name, fmt::join(v.strides, ", "), next, v.extents[next], v.strides[next]);
       reach += (v.extents[next] - 1) * std::abs(v.strides[next]);
       done[next] = true;
     }
@@ -102,7 +109,8 @@ class Checker {
     const Op& op = g_.at(v);
     if (op.types[static_cast<size_t>(v.result)].dtype != DType::i32) return {};
     switch (op.kind) {
-      case OpKind::constant: return {static_cast<int64_t>(op.constant), static_cast<int64_t>(op.constant)};
+      case OpKind::constant:
+        return {static_cast<int64_t>(op.constant), static_cast<int64_t>(op.constant)};
       case OpKind::param: {
         if (op.param == ParamKind::carried) return {};
         int64_t x = op.param == ParamKind::dim ? view(op.tensor).extents[static_cast<size_t>(op.dim)]
@@ -114,8 +122,10 @@ class Checker {
         if (op.iota == IotaKind::last) return {r.lo - 1, std::max(r.hi, r.lo) - 1};
         return {r.lo, std::max(r.hi - 1, r.lo)};
       }
-      case OpKind::map: return in_i32(mapped(op));
-      default: return {};
+      case OpKind::map:
+        return in_i32(mapped(op));
+      default:
+        return {};
     }
   }
   Interval mapped(const Op& op) const {
@@ -129,7 +139,8 @@ class Checker {
         Interval a = arg(0), b = arg(1);
         return {a.lo - b.hi, a.hi - b.lo};
       }
-      case Fn::neg: return {-arg(0).hi, -arg(0).lo};
+      case Fn::neg:
+        return {-arg(0).hi, -arg(0).lo};
       case Fn::mul: {
         Interval a = arg(0), b = arg(1);
         auto [lo, hi] = std::minmax({a.lo * b.lo, a.lo * b.hi, a.hi * b.lo, a.hi * b.hi});
@@ -158,7 +169,8 @@ class Checker {
         if (a.lo == a.hi && b.lo == b.hi) return {a.lo % b.lo, a.lo % b.lo};
         return {a.lo >= 0 ? 0 : 1 - b.hi, a.hi <= 0 ? 0 : b.hi - 1};
       }
-      default: return {};
+      default:
+        return {};
     }
   }
 
@@ -172,15 +184,19 @@ class Checker {
       const RangeInfo& info = g_.range(i.range);
       std::string_view tensor = param(op.tensor).name;
       if (r.lo < 0)
-        throw Error(op.loc, fmt::format("kernel '{}': range '{}' (made at {}) may begin at {}, before dimension {} of tensor "
-                                        "'{}'; begin it at max(…, 0)", g_.name, info.name, info.loc.str(), r.lo, d, tensor));
+        throw Error(op.loc,
+                    fmt::format("kernel '{}': range '{}' (made at {}) may begin at {}, before dimension {} of tensor "
+                                "'{}'; begin it at max(…, 0)",
+                                g_.name, info.name, info.loc.str(), r.lo, d, tensor));
       if (r.hi == i32_max)
-        throw Error(op.loc, fmt::format("kernel '{}': the end of range '{}' (made at {}) is read from memory, and dimension "
-                                        "{} of tensor '{}' has {} elements; end it at min(…, {}.dim({}))", g_.name, info.name,
-                                        info.loc.str(), d, tensor, v.extents[d], tensor, d));
-      throw Error(op.loc, fmt::format("kernel '{}': range '{}' (made at {}) reaches to {}, and dimension {} of tensor '{}' has "
-                                      "{} elements; pass tensors whose extents agree", g_.name, info.name, info.loc.str(),
-                                      r.hi, d, tensor, v.extents[d]));
+        throw Error(op.loc,
+                    fmt::format("kernel '{}': the end of range '{}' (made at {}) is read from memory, and dimension "
+                                "{} of tensor '{}' has {} elements; end it at min(…, {}.dim({}))",
+                                g_.name, info.name, info.loc.str(), d, tensor, v.extents[d], tensor, d));
+      throw Error(op.loc,
+                  fmt::format("kernel '{}': range '{}' (made at {}) reaches to {}, and dimension {} of tensor '{}' has "
+                              "{} elements; pass tensors whose extents agree",
+                              g_.name, info.name, info.loc.str(), r.hi, d, tensor, v.extents[d]));
     }
   }
 
@@ -213,7 +229,8 @@ class Checker {
     }
     const Step& s = steps.of[i];
     auto floor_div = [](int64_t a, int64_t b) { return a / b - (a % b < 0); };
-    int64_t from = std::max(s.lo, -floor_div(-(lo - most), s.stride)), to = std::min(s.hi, floor_div(hi - least, s.stride));
+    int64_t from = std::max(s.lo, -floor_div(-(lo - most), s.stride)),
+            to = std::min(s.hi, floor_div(hi - least, s.stride));
     for (int64_t n = from; n <= to; ++n)
       if (--budget < 0 || reaches(steps, i + 1, lo - n * s.stride, hi - n * s.stride, budget)) return true;
     return false;
@@ -252,9 +269,10 @@ class Checker {
       for (const Op& l : g_.ops)
         if (s.kind == OpKind::store && s.tensor == static_cast<int>(written) && l.kind == OpKind::load &&
             l.tensor == static_cast<int>(other) && !(same_index(g_, s, l) && is_private(g_, s)))
-          throw Error(s.loc, fmt::format("kernel '{}': tensors '{}' (stored here) and '{}' (loaded at {}) are the same memory, "
-                                         "and are not accessed at one index of each block's own; give them separate memory",
-                                         g_.name, w.name, o.name, l.loc.str()));
+          throw Error(
+              s.loc, fmt::format("kernel '{}': tensors '{}' (stored here) and '{}' (loaded at {}) are the same memory, "
+                                 "and are not accessed at one index of each block's own; give them separate memory",
+                                 g_.name, w.name, o.name, l.loc.str()));
   }
 
   const Graph& g_;
@@ -268,24 +286,28 @@ bool same_value(const Graph& g, Value a, Value b) {
   const Op &x = g.at(a), &y = g.at(b);
   if (x.kind != y.kind || x.types != y.types) return false;
   switch (x.kind) {
-    case OpKind::constant: return x.constant == y.constant;
-    case OpKind::param: return x.param != ParamKind::carried && x.param == y.param && x.tensor == y.tensor && x.dim == y.dim;
-    case OpKind::iota: return x.range == y.range && x.iota == y.iota;
+    case OpKind::constant:
+      return x.constant == y.constant;
+    case OpKind::param:
+      return x.param != ParamKind::carried && x.param == y.param && x.tensor == y.tensor && x.dim == y.dim;
+    case OpKind::iota:
+      return x.range == y.range && x.iota == y.iota;
     case OpKind::map:
       return x.fn == y.fn && std::equal(x.args.begin(), x.args.end(), y.args.begin(), y.args.end(),
                                         [&](Value p, Value q) { return same_value(g, p, q); });
     case OpKind::load:
       return x.tensor == y.tensor && !g.tensors[static_cast<size_t>(x.tensor)].written && same_index(g, x, y);
-    default: return false;
+    default:
+      return false;
   }
 }
 
 }  // namespace
 
 bool same_index(const Graph& g, const Op& a, const Op& b) {
-  return std::equal(a.index.begin(), a.index.end(), b.index.begin(), b.index.end(), [&](const Index& x, const Index& y) {
-    return x.range == y.range && same_value(g, x.offset, y.offset);
-  });
+  return std::equal(
+      a.index.begin(), a.index.end(), b.index.begin(), b.index.end(),
+      [&](const Index& x, const Index& y) { return x.range == y.range && same_value(g, x.offset, y.offset); });
 }
 
 bool is_private(const Graph& g, const Op& access) {

@@ -51,7 +51,9 @@ Int remainder(Int a, Int b) { return b.v == 0 ? Int(0) : Int::wrap(wide(a) % b.v
 Int shift_left(Int a, Int b) { return Int::wrap(wide(a) << (b.v & 31)); }
 Int shift_right(Int a, Int b) { return a.v >> (b.v & 31); }  // arithmetic
 template <class T>
-T select(Int condition, T a, T b) { return condition.v ? a : b; }
+T select(Int condition, T a, T b) {
+  return condition.v ? a : b;
+}
 
 // Rounds to f32 so that a second rounding to a narrower type gives what rounding once would: to odd if inexact.
 float to_odd(double x) {
@@ -81,10 +83,15 @@ struct Array {
 
   template <class T>
   auto& of() {
-    if constexpr (std::is_same_v<T, double>) return f; else return i;
+    if constexpr (std::is_same_v<T, double>)
+      return f;
+    else
+      return i;
   }
   template <class T>
-  const auto& of() const { return const_cast<Array*>(this)->of<T>(); }
+  const auto& of() const {
+    return const_cast<Array*>(this)->of<T>();
+  }
   int64_t size() const {
     int64_t n = 1;
     for (int64_t e : extents) n *= e;
@@ -163,9 +170,13 @@ class Interpreter {
 
   void check_option(const std::string& name, int n, std::string_view option) const {
     for (const RangeInfo& r : g_.ranges)
-      if (r.name == name && n > 0 && (r.kind == RangeKind::serial || (r.kind == RangeKind::parallel && option == "tile"))) return;
-    throw Error(g_.loc, fmt::format("kernel '{}': option {} of '{}' is {}: it takes a positive number for a {}serial range of "
-                                    "the kernel", g_.name, option, name, n, option == "tile" ? "parallel or " : ""));
+      if (r.name == name && n > 0 &&
+          (r.kind == RangeKind::serial || (r.kind == RangeKind::parallel && option == "tile")))
+        return;
+    throw Error(g_.loc,
+                fmt::format("kernel '{}': option {} of '{}' is {}: it takes a positive number for a {}serial range of "
+                            "the kernel",
+                            g_.name, option, name, n, option == "tile" ? "parallel or " : ""));
   }
   int64_t block_size(RangeId r, int64_t extent) const {
     const RangeInfo& info = g_.range(r);
@@ -216,10 +227,15 @@ class Interpreter {
     a.axes = t.axes;
     a.extents = extents_of(t.axes);
     auto n = static_cast<size_t>(a.size());
-    if (is_float(t.dtype)) a.f.resize(n); else a.i.resize(n);
+    if (is_float(t.dtype))
+      a.f.resize(n);
+    else
+      a.i.resize(n);
     return a;
   }
-  Array& result(int id) { return shaped(values_[static_cast<size_t>(id)][0], g_.ops[static_cast<size_t>(id)].types[0]); }
+  Array& result(int id) {
+    return shaped(values_[static_cast<size_t>(id)][0], g_.ops[static_cast<size_t>(id)].types[0]);
+  }
   // `a` with all the axes of `t`.
   Array broadcast(const Array& a, const Type& t) const {
     if (a.axes == t.axes) return a;
@@ -233,7 +249,10 @@ class Interpreter {
         for (int64_t j = 0; j < n; ++j) out.of<T>()[o++] = x[j];
       });
     };
-    if (is_float(t.dtype)) copy(double()); else copy(Int());
+    if (is_float(t.dtype))
+      copy(double());
+    else
+      copy(Int());
     return out;
   }
 
@@ -256,21 +275,33 @@ class Interpreter {
         for (size_t j = 0; j < out.i.size(); ++j) out.i[j] = Int::wrap(from + static_cast<int64_t>(j));
         return;
       }
-      case OpKind::map: return map(op, result(id));
-      case OpKind::reduce: return reduce(op, result(id));
-      case OpKind::dot: return is_float(op.types[0].dtype) ? dot<double>(op, result(id)) : dot<Int>(op, result(id));
-      case OpKind::load: return load(op, result(id));
-      case OpKind::store: return store(op);
-      case OpKind::fold: return fold(op, id);
-      case OpKind::yield: return;
-      case OpKind::convert: values_[static_cast<size_t>(id)][0] = at(op.args[0]); return;
+      case OpKind::map:
+        return map(op, result(id));
+      case OpKind::reduce:
+        return reduce(op, result(id));
+      case OpKind::dot:
+        return is_float(op.types[0].dtype) ? dot<double>(op, result(id)) : dot<Int>(op, result(id));
+      case OpKind::load:
+        return load(op, result(id));
+      case OpKind::store:
+        return store(op);
+      case OpKind::fold:
+        return fold(op, id);
+      case OpKind::yield:
+        return;
+      case OpKind::convert:
+        values_[static_cast<size_t>(id)][0] = at(op.args[0]);
+        return;
     }
   }
   void param(const Op& op, Array& out) const {
     auto i = static_cast<size_t>(op.tensor);
-    if (op.param == ParamKind::dim) out.i[0] = static_cast<int32_t>(views_[i].extents[static_cast<size_t>(op.dim)]);
-    else if (is_float(op.types[0].dtype)) out.f[0] = rounded_to(DType::f32, scalars_[i]);
-    else out.i[0] = static_cast<int32_t>(scalars_[i]);
+    if (op.param == ParamKind::dim)
+      out.i[0] = static_cast<int32_t>(views_[i].extents[static_cast<size_t>(op.dim)]);
+    else if (is_float(op.types[0].dtype))
+      out.f[0] = rounded_to(DType::f32, scalars_[i]);
+    else
+      out.i[0] = static_cast<int32_t>(scalars_[i]);
   }
 
   template <class A, class B, class C, class R, class F>
@@ -293,26 +324,32 @@ class Interpreter {
   void apply(Kind<R>, const Op& op, Array& out, F f) const {
     bool real = is_float(g_.type(op.args.back()).dtype);
     if constexpr (R == Rule::pick) {
-      if (real) loop<Int, double, double, double>(op, out, f); else loop<Int, Int, Int, Int>(op, out, f);
+      if (real)
+        loop<Int, double, double, double>(op, out, f);
+      else
+        loop<Int, Int, Int, Int>(op, out, f);
     } else {
       if constexpr (R == Rule::arith) {
         if (real) return loop<double, double, double, double>(op, out, f);
       } else if constexpr (R == Rule::cmp) {
         if (real) return loop<double, double, double, Int>(op, out, f);
       }
-      if constexpr (R == Rule::real) loop<double, double, double, double>(op, out, f);
-      else loop<Int, Int, Int, Int>(op, out, f);
+      if constexpr (R == Rule::real)
+        loop<double, double, double, double>(op, out, f);
+      else
+        loop<Int, Int, Int, Int>(op, out, f);
     }
   }
   void map(const Op& op, Array& out) const {
     switch (op.fn) {
-#define FN(name, arity, rule, expr)      \
-  case Fn::name:                         \
+#define FN(name, arity, rule, expr)           \
+  case Fn::name:                              \
     return apply(Kind<Rule::rule>(), op, out, \
                  []([[maybe_unused]] auto a, [[maybe_unused]] auto b, [[maybe_unused]] auto c) { return expr; });
 #include "dsl/functions.def"
 #undef FN
-      case Fn::cast: return cast(op, out);
+      case Fn::cast:
+        return cast(op, out);
       case Fn::bitcast:
         if (op.types[0].dtype == DType::i32)
           return loop<double, double, double, Int>(
@@ -329,9 +366,9 @@ class Interpreter {
     if (from_real && to == DType::b1)
       return loop<double, double, double, Int>(op, out, [](double x, double, double) { return Int(x != 0); });
     if (from_real)
-      return loop<double, double, double, Int>(op, out, [=](double x, double, double) { return Int(saturated(x, to)); });
-    if (is_float(to))
-      return loop<Int, Int, Int, double>(op, out, [=](Int x, Int, Int) { return rounded_to(to, x.v); });
+      return loop<double, double, double, Int>(op, out,
+                                               [=](double x, double, double) { return Int(saturated(x, to)); });
+    if (is_float(to)) return loop<Int, Int, Int, double>(op, out, [=](Int x, Int, Int) { return rounded_to(to, x.v); });
     loop<Int, Int, Int, Int>(op, out, [=](Int x, Int, Int) { return narrowed(x, to); });
   }
 
@@ -345,7 +382,8 @@ class Interpreter {
     });
   }
   void reduce(const Op& op, Array& out) const {
-    if (is_float(g_.type(op.args[0]).dtype)) reduce<double>(op, out, identity_of(op.reduction));
+    if (is_float(g_.type(op.args[0]).dtype))
+      reduce<double>(op, out, identity_of(op.reduction));
     else
       reduce<Int>(op, out, saturated(identity_of(op.reduction), DType::i32));
   }
@@ -363,9 +401,12 @@ class Interpreter {
       });
     };
     switch (op.reduction) {
-      case Reduction::sum: return combine([](T a, T e) { return a + e; });
-      case Reduction::max: return combine([](T a, T e) { return maximum(a, e); });
-      case Reduction::min: return combine([](T a, T e) { return minimum(a, e); });
+      case Reduction::sum:
+        return combine([](T a, T e) { return a + e; });
+      case Reduction::max:
+        return combine([](T a, T e) { return maximum(a, e); });
+      case Reduction::min:
+        return combine([](T a, T e) { return minimum(a, e); });
       case Reduction::argmax:
         return reduced(op, out, [&](size_t o, int64_t at) {
           int64_t best = 0;
@@ -382,7 +423,8 @@ class Interpreter {
   void dot(const Op& op, Array& out) const {
     const Array &a = at(op.args[0]), &b = at(op.args[1]);
     auto sa = a.strides_along(out.axes), sb = b.strides_along(out.axes);
-    int64_t ka = a.stride_of(op.range), kb = b.stride_of(op.range), count = blocks_[static_cast<size_t>(op.range)].count;
+    int64_t ka = a.stride_of(op.range), kb = b.stride_of(op.range),
+            count = blocks_[static_cast<size_t>(op.range)].count;
     auto* o = out.of<T>().data();
     for_rows(out.extents, [&](const auto& p, int64_t n) {
       const T *x = a.of<T>().data() + offset_at(p, sa), *y = b.of<T>().data() + offset_at(p, sb);
@@ -433,19 +475,33 @@ class Interpreter {
   template <class F>
   static void in_memory(const TensorView& v, F f) {
     switch (v.dtype) {
-      case DType::f32: return f(static_cast<float*>(v.data), [](float x) { return static_cast<double>(x); },
-                                [](double x) { return static_cast<float>(x); });
-      case DType::f16: return f(static_cast<uint16_t*>(v.data), [](uint16_t x) { return static_cast<double>(from_f16(x)); },
-                                [](double x) { return to_f16(to_odd(x)); });
-      case DType::bf16: return f(static_cast<uint16_t*>(v.data), [](uint16_t x) { return static_cast<double>(from_bf16(x)); },
-                                 [](double x) { return to_bf16(to_odd(x)); });
-      case DType::i32: return f(static_cast<int32_t*>(v.data), [](int32_t x) { return Int(x); }, [](Int x) { return x.v; });
-      case DType::i8: return f(static_cast<int8_t*>(v.data), [](int8_t x) { return Int(x); },
-                               [](Int x) { return static_cast<int8_t>(x.v); });
-      case DType::u8: return f(static_cast<uint8_t*>(v.data), [](uint8_t x) { return Int(x); },
-                               [](Int x) { return static_cast<uint8_t>(x.v); });
-      case DType::b1: return f(static_cast<uint8_t*>(v.data), [](uint8_t x) { return Int(x != 0); },
-                               [](Int x) { return static_cast<uint8_t>(x.v != 0); });
+      case DType::f32:
+        return f(
+            static_cast<float*>(v.data), [](float x) { return static_cast<double>(x); },
+            [](double x) { return static_cast<float>(x); });
+      case DType::f16:
+        return f(
+            static_cast<uint16_t*>(v.data), [](uint16_t x) { return static_cast<double>(from_f16(x)); },
+            [](double x) { return to_f16(to_odd(x)); });
+      case DType::bf16:
+        return f(
+            static_cast<uint16_t*>(v.data), [](uint16_t x) { return static_cast<double>(from_bf16(x)); },
+            [](double x) { return to_bf16(to_odd(x)); });
+      case DType::i32:
+        return f(
+            static_cast<int32_t*>(v.data), [](int32_t x) { return Int(x); }, [](Int x) { return x.v; });
+      case DType::i8:
+        return f(
+            static_cast<int8_t*>(v.data), [](int8_t x) { return Int(x); },
+            [](Int x) { return static_cast<int8_t>(x.v); });
+      case DType::u8:
+        return f(
+            static_cast<uint8_t*>(v.data), [](uint8_t x) { return Int(x); },
+            [](Int x) { return static_cast<uint8_t>(x.v); });
+      case DType::b1:
+        return f(
+            static_cast<uint8_t*>(v.data), [](uint8_t x) { return Int(x != 0); },
+            [](Int x) { return static_cast<uint8_t>(x.v != 0); });
     }
   }
   void load(const Op& op, Array& out) const {
@@ -518,10 +574,14 @@ class Interpreter {
 
 double rounded_to(DType t, double x) {
   switch (t) {
-    case DType::f32: return static_cast<double>(static_cast<float>(x));
-    case DType::f16: return static_cast<double>(from_f16(to_f16(to_odd(x))));
-    case DType::bf16: return static_cast<double>(from_bf16(to_bf16(to_odd(x))));
-    default: return x;
+    case DType::f32:
+      return static_cast<double>(static_cast<float>(x));
+    case DType::f16:
+      return static_cast<double>(from_f16(to_f16(to_odd(x))));
+    case DType::bf16:
+      return static_cast<double>(from_bf16(to_bf16(to_odd(x))));
+    default:
+      return x;
   }
 }
 

@@ -26,10 +26,14 @@ class Printer {
   }
   static std::string literal(double x, DType t) {
     switch (t) {
-      case DType::b1: return x == 0 ? "false" : "true";
-      case DType::i32: return fmt::format("{}", x);
-      case DType::f32: return fmt::format("{:#}", x);
-      default: return fmt::format("{}:{}", x, wavetile::name_of(t));
+      case DType::b1:
+        return x == 0 ? "false" : "true";
+      case DType::i32:
+        return fmt::format("{}", x);
+      case DType::f32:
+        return fmt::format("{:#}", x);
+      default:
+        return fmt::format("{}:{}", x, wavetile::name_of(t));
     }
   }
   // Scalars that have a text of their own get no line.
@@ -132,22 +136,30 @@ class Printer {
   }
   std::string operands_text(const Op& op) {
     switch (op.kind) {
-      case OpKind::param: return param_text(op);
-      case OpKind::constant: return literal(op.constant, op.types.empty() ? DType::f32 : op.types[0].dtype);
+      case OpKind::param:
+        return param_text(op);
+      case OpKind::constant:
+        return literal(op.constant, op.types.empty() ? DType::f32 : op.types[0].dtype);
       case OpKind::iota: {
         constexpr const char* kinds[] = {"index", "first", "last"};
         return fmt::format("{} {}", kinds[static_cast<int>(op.iota)], range_name(op.range));
       }
-      case OpKind::map: return fmt::format("{} {}", info(op.fn).name, names(op.args));
+      case OpKind::map:
+        return fmt::format("{} {}", info(op.fn).name, names(op.args));
       case OpKind::reduce:
         return fmt::format("{} {} over {}", wavetile::name_of(op.reduction), names(op.args), range_name(op.range));
-      case OpKind::dot: return fmt::format("dot {} over {}", names(op.args), range_name(op.range));
-      case OpKind::load: return fmt::format("load {}[{}]", tensor_name(op.tensor), index_text(op.index));
+      case OpKind::dot:
+        return fmt::format("dot {} over {}", names(op.args), range_name(op.range));
+      case OpKind::load:
+        return fmt::format("load {}[{}]", tensor_name(op.tensor), index_text(op.index));
       case OpKind::store:
         return fmt::format("store {}[{}] = {}", tensor_name(op.tensor), index_text(op.index), names(op.args));
-      case OpKind::fold: return fmt::format("fold {} from ({})", range_name(op.range), names(op.args));
-      case OpKind::yield: return fmt::format("yield {}", names(op.args));
-      case OpKind::convert: return fmt::format("convert {}", names(op.args));
+      case OpKind::fold:
+        return fmt::format("fold {} from ({})", range_name(op.range), names(op.args));
+      case OpKind::yield:
+        return fmt::format("yield {}", names(op.args));
+      case OpKind::convert:
+        return fmt::format("convert {}", names(op.args));
     }
     return "?";
   }

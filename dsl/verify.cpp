@@ -14,7 +14,8 @@ namespace {
 
 class Verifier {
  public:
-  Verifier(const Graph& g, std::string_view pass) : g_(g), pass_(pass), visible_(g.ops.size()), seen_(g.ops.size()), depth_of_(g.ops.size()) {}
+  Verifier(const Graph& g, std::string_view pass)
+      : g_(g), pass_(pass), visible_(g.ops.size()), seen_(g.ops.size()), depth_of_(g.ops.size()) {}
 
   void run() {
     region(g_.body, 0);
@@ -34,8 +35,8 @@ class Verifier {
   }
 
   bool visible(Value v) const {
-    return v.op >= 0 && v.op < static_cast<int>(g_.ops.size()) && visible_[static_cast<size_t>(v.op)] && v.result >= 0 &&
-           v.result < static_cast<int>(g_.at(v).types.size());
+    return v.op >= 0 && v.op < static_cast<int>(g_.ops.size()) && visible_[static_cast<size_t>(v.op)] &&
+           v.result >= 0 && v.result < static_cast<int>(g_.at(v).types.size());
   }
   bool is_i32_scalar(Value v) const { return g_.type(v) == Type{DType::i32, {}}; }
   static bool computes(DType t) { return t == DType::f32 || t == DType::i32 || t == DType::b1; }
@@ -44,10 +45,14 @@ class Verifier {
   bool known_at_launch(Value v) const {
     const Op& op = g_.at(v);
     switch (op.kind) {
-      case OpKind::constant: return true;
-      case OpKind::param: return op.param != ParamKind::carried;
-      case OpKind::map: return std::all_of(op.args.begin(), op.args.end(), [&](Value a) { return known_at_launch(a); });
-      default: return false;
+      case OpKind::constant:
+        return true;
+      case OpKind::param:
+        return op.param != ParamKind::carried;
+      case OpKind::map:
+        return std::all_of(op.args.begin(), op.args.end(), [&](Value a) { return known_at_launch(a); });
+      default:
+        return false;
     }
   }
   void use_range(const Op& op, RangeId r) const {
@@ -91,7 +96,8 @@ class Verifier {
     for (Value p : r.params) {
       bool own = visible(p) && std::find(r.ops.begin(), r.ops.end(), p.op) != r.ops.end();
       if (!own || g_.at(p).kind != OpKind::param || g_.at(p).param != ParamKind::carried)
-        fail("a region's params are carried params among its ops", g_.ops[static_cast<size_t>(r.ops[0])].loc, "a region");
+        fail("a region's params are carried params among its ops", g_.ops[static_cast<size_t>(r.ops[0])].loc,
+             "a region");
     }
     for (int id : r.ops) visible_[static_cast<size_t>(id)] = false;
   }
@@ -101,8 +107,9 @@ class Verifier {
     at(op, op.kind == OpKind::fold || op.types.size() == (no_result ? 0 : 1),
        "stores and yields have no result, folds one for each carried value, other ops one");
     for (const Type& t : op.types) {
-      at(op, std::is_sorted(t.axes.begin(), t.axes.end()) &&
-                 std::adjacent_find(t.axes.begin(), t.axes.end()) == t.axes.end(),
+      at(op,
+         std::is_sorted(t.axes.begin(), t.axes.end()) &&
+             std::adjacent_find(t.axes.begin(), t.axes.end()) == t.axes.end(),
          "axes are sorted and name a range once");
       for (RangeId r : t.axes) use_range(op, r);
     }
@@ -114,20 +121,30 @@ class Verifier {
     at(op, op.kind == OpKind::fold || op.kind == OpKind::yield || accumulates || op.args.size() == arity,
        fmt::format("the op takes {} operands", arity));
     switch (op.kind) {
-      case OpKind::param: return check_param(op);
-      case OpKind::constant: return check_constant(op);
+      case OpKind::param:
+        return check_param(op);
+      case OpKind::constant:
+        return check_constant(op);
       case OpKind::iota:
         use_range(op, op.range);
         return at(op, op.types[0] == Type{DType::i32, op.iota == IotaKind::coordinate ? Axes{op.range} : Axes{}},
                   "an iota is i32 along its range, its first and last are i32 scalars");
-      case OpKind::map: return check_map(op);
-      case OpKind::reduce: return check_reduce(op);
-      case OpKind::dot: return check_dot(op);
-      case OpKind::load: return check_load(op);
-      case OpKind::store: return check_store(op);
-      case OpKind::fold: return check_fold(op, depth);
-      case OpKind::yield: return;  // checked by its fold
-      case OpKind::convert: return at(op, op.types[0] == g_.type(op.args[0]), "a convert keeps its operand's type");
+      case OpKind::map:
+        return check_map(op);
+      case OpKind::reduce:
+        return check_reduce(op);
+      case OpKind::dot:
+        return check_dot(op);
+      case OpKind::load:
+        return check_load(op);
+      case OpKind::store:
+        return check_store(op);
+      case OpKind::fold:
+        return check_fold(op, depth);
+      case OpKind::yield:
+        return;  // checked by its fold
+      case OpKind::convert:
+        return at(op, op.types[0] == g_.type(op.args[0]), "a convert keeps its operand's type");
     }
   }
 
@@ -193,7 +210,8 @@ class Verifier {
 
   // The axes of an access.
   Axes check_index(const Op& op) const {
-    at(op, op.tensor >= 0 && static_cast<size_t>(op.tensor) < g_.tensors.size(), "an access names a tensor of the kernel");
+    at(op, op.tensor >= 0 && static_cast<size_t>(op.tensor) < g_.tensors.size(),
+       "an access names a tensor of the kernel");
     const TensorParam& t = g_.tensors[static_cast<size_t>(op.tensor)];
     at(op, static_cast<int>(op.index.size()) == t.rank, "an access has an index for each dimension");
     Axes axes, ranges;

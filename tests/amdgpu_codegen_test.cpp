@@ -6,6 +6,7 @@
 #include <gtest/gtest.h>
 
 #include "codegen/compile.h"
+#include "codegen/testing/amdgpu_probe.h"
 #include "tests/support/asm.h"
 
 namespace wavetile {
@@ -116,7 +117,7 @@ Sample attention() {
     });
     O(q, e) = s[2] / s[1];
   });
-  return {std::move(k), Signature(4, dense_spec(DType::f32, {std::nullopt, 64})), schedule({{"q", 4}, {"t", 32}})};
+  return {std::move(k), Signature(4, dense_spec(DType::f32, {std::nullopt, 64})), schedule({{"q", 1}, {"t", 32}})};
 }
 
 std::map<std::string, Sample> samples() {
@@ -248,6 +249,21 @@ TEST(Amdgpu, SpillingIsAnError) {
   std::string text = error_of([&] { compile(s.kernel, s.signature, s.schedule, *amdgpu_target("gfx1151")); });
   EXPECT_THAT(text, HasSubstr("kernel 'matmul' does not fit the registers of gfx1151"));
   EXPECT_THAT(text, HasSubstr("smaller tiles"));
+}
+
+TEST(Amdgpu, WhatTheBackEndCannotSelectDoesNotEndTheProcess) {
+  Sample s = row_sum(64);
+  auto target = amdgpu_target("gfx1151");
+  CompiledKernel before = compile(s.kernel, s.signature, s.schedule, *target);
+  for (int i = 0; i < 2; ++i) {
+    try {
+      compile_foreign_instruction("gfx1151");
+      ADD_FAILURE() << "gfx1151 has no matrix instruction of CDNA's";
+    } catch (const InternalError& e) {
+      EXPECT_THAT(e.what(), HasSubstr("annot select"));
+    }
+  }
+  EXPECT_EQ(compile(s.kernel, s.signature, s.schedule, *target).object, before.object);
 }
 
 }  // namespace

@@ -9,6 +9,9 @@
 #include "dsl/dsl.h"
 #include "dsl/interpret.h"
 
+// Mistakes stand on the line of their __LINE__.
+// clang-format off
+
 namespace wavetile {
 namespace {
 

@@ -25,7 +25,8 @@ TensorView view(std::vector<float>& v, std::vector<int64_t> extents = {}) {
   return dense(DType::f32, v.data(), std::move(extents));
 }
 TensorView view(std::vector<int32_t>& v) { return dense(DType::i32, v.data(), {static_cast<int64_t>(v.size())}); }
-void run(const Kernel& k, std::vector<TensorView> views, std::vector<double> scalars = {}, const InterpretOptions& o = {}) {
+void run(const Kernel& k, std::vector<TensorView> views, std::vector<double> scalars = {},
+         const InterpretOptions& o = {}) {
   interpret(k.graph(), views, scalars, o);
 }
 // Results are f32: within one unit in the last place, the same special values, the same sign of zero if asked.
@@ -185,8 +186,8 @@ TEST(Interpreter, CastsOfIntegers) {
   std::vector<uint8_t> b(x.size()), d(x.size());
   std::vector<float> c(x.size());
   auto n = static_cast<int64_t>(x.size());
-  run(k, {view(x), dense(DType::i8, a.data(), {n}), dense(DType::u8, b.data(), {n}), view(c), dense(DType::b1, d.data(), {n}),
-          view(e)});
+  run(k, {view(x), dense(DType::i8, a.data(), {n}), dense(DType::u8, b.data(), {n}), view(c),
+          dense(DType::b1, d.data(), {n}), view(e)});
   EXPECT_EQ(Ints(a.begin(), a.end()), narrow_i8);
   EXPECT_EQ(Ints(b.begin(), b.end()), narrow_u8);
   expect_like(c, int_to_f32);
@@ -212,8 +213,7 @@ template <class F>
 void reduce_cube(const Doubles& cube, int axis, std::vector<float>& y, std::vector<int32_t>& at, F f) {
   Kernel k("reduce", [&](Tensor<f32> X, Tensor<f32> Y, Tensor<i32> At) {
     Range r[3];
-    for (int d = 0; d < 3; ++d)
-      r[d] = d == axis ? whole(axis_name(d), X.dim(d)) : parallel(axis_name(d), X.dim(d));
+    for (int d = 0; d < 3; ++d) r[d] = d == axis ? whole(axis_name(d), X.dim(d)) : parallel(axis_name(d), X.dim(d));
     Range a = r[axis == 0 ? 1 : 0], b = r[axis == 2 ? 1 : 2];
     Tile x = X(r[0], r[1], r[2]);
     Y(a, b) = f(x, r[axis]);
@@ -223,7 +223,8 @@ void reduce_cube(const Doubles& cube, int axis, std::vector<float>& y, std::vect
   int64_t a = axis == 0 ? 5 : 3, b = axis == 2 ? 5 : 7;
   y.assign(static_cast<size_t>(a * b), nan);
   at.assign(y.size(), -1);
-  run(k, {view(x, {3, 5, 7}), view(y, {a, b}), dense(DType::i32, at.data(), {a, b})}, {}, {{{axis_name((axis + 1) % 3), 2}}, {}});
+  run(k, {view(x, {3, 5, 7}), view(y, {a, b}), dense(DType::i32, at.data(), {a, b})}, {},
+      {{{axis_name((axis + 1) % 3), 2}}, {}});
 }
 TEST(Interpreter, Reductions) {
   struct Case {
@@ -266,7 +267,8 @@ TEST(Interpreter, ReductionsOfIntegers) {
 
 TEST(Interpreter, DotsWithSeveralAxes) {
   Kernel k("dots", [](Tensor<f32> A, Tensor<f32> B, Tensor<f32> Batched, Tensor<f32> Shared, Tensor<f32> Outer) {
-    Range b = parallel("b", A.dim(0)), m = parallel("m", A.dim(1)), c = parallel("c", A.dim(0)), n = parallel("n", B.dim(2));
+    Range b = parallel("b", A.dim(0)), m = parallel("m", A.dim(1)), c = parallel("c", A.dim(0)),
+          n = parallel("n", B.dim(2));
     Range k = whole("k", A.dim(2));
     Batched(b, m, n) = dot(A(b, m, k), B(b, k, n), k);
     Shared(b, m) = dot(A(b, m, k), A(b, m, k), k);
@@ -295,7 +297,8 @@ TEST(Interpreter, FoldsInAnyBlocksAndParts) {
     Range r = parallel("row", X.dim(0)), c = serial("col", X.dim(1));
     Y(r) = fold(c, fill(0, r), [=](Range j, Tile acc) { return acc + sum(X(r, j), j); });
     auto larger = [](Tile a, Tile b) { return max(a, b); };
-    Z(r) = fold(c, fill(-INFINITY, r), [=](Range j, Tile top) { return max(top, max(X(r, j), j)); }, larger);
+    Z(r) = fold(
+        c, fill(-INFINITY, r), [=](Range j, Tile top) { return max(top, max(X(r, j), j)); }, larger);
   });
   std::vector<float> x = floats(rows);
   Doubles tops;
@@ -368,12 +371,13 @@ TEST(Interpreter, StridedAndOffsetViews) {
   expect_like(dense_y, viewed);
 }
 TEST(Interpreter, ZeroExtents) {
-  Kernel k("reduce", {"X", "Sum", "Top", "Total"}, [](Tensor<f32> X, Tensor<f32> Sum, Tensor<f32> Top, Tensor<f32> Total) {
-    Range r = parallel("row", X.dim(0)), c = whole("col", X.dim(1));
-    Sum(r) = sum(X(r, c), c);
-    Top(r) = max(X(r, c), c);
-    Total(r) = fold(serial("k", X.dim(1)), fill(7, r), [=](Range k, Tile acc) { return acc + sum(X(r, k), k); });
-  });
+  Kernel k(
+      "reduce", {"X", "Sum", "Top", "Total"}, [](Tensor<f32> X, Tensor<f32> Sum, Tensor<f32> Top, Tensor<f32> Total) {
+        Range r = parallel("row", X.dim(0)), c = whole("col", X.dim(1));
+        Sum(r) = sum(X(r, c), c);
+        Top(r) = max(X(r, c), c);
+        Total(r) = fold(serial("k", X.dim(1)), fill(7, r), [=](Range k, Tile acc) { return acc + sum(X(r, k), k); });
+      });
   std::vector<float> sum(3, nan), top(3, nan), total(3, nan);
   run(k, {view(sum, {3, 0}), view(sum), view(top), view(total)});
   expect_like(sum, {0, 0, 0});
@@ -418,8 +422,10 @@ TEST(Interpreter, MergesRunOnceAPart) {
     Kernel k("blocks", {"X", "Y"}, [&](Tensor<f32> X, Tensor<f32> Y) {
       Range c = serial("k", X.dim(0));
       auto body = [](Range, Tile n) { return n + 1; };
-      if (merge) Y(0) = fold(c, fill(10), body, [](Tile a, Tile b) { return a + b + 1000; });
-      else Y(0) = fold(c, fill(10), body);
+      if (merge)
+        Y(0) = fold(c, fill(10), body, [](Tile a, Tile b) { return a + b + 1000; });
+      else
+        Y(0) = fold(c, fill(10), body);
     });
     std::vector<float> x(12), y(1);
     run(k, {view(x), view(y)}, {}, {{{"k", 2}}, {{"k", 3}}});

@@ -67,7 +67,9 @@ TEST(Trace, LocationsAreShownOnRequest) {
   int line = 0;
   Kernel k("k", {"Y"}, [&](Tensor<f32> Y) {
     Range r = parallel("r", Y.dim(0));
+    // clang-format off
     line = __LINE__; Y(r) = fill(1.5, r);
+    // clang-format on
   });
   std::string at = "  # " + std::string(__FILE__) + ":" + std::to_string(line) + "\n";
   std::string text = print(k.graph(), true);
@@ -78,7 +80,9 @@ TEST(Trace, LocationsOfOperands) {
   int line = 0;
   Kernel k("k", [&](Tensor<f32> X, Tensor<i32> I, Tensor<f32> Y, Param<f32> a, Param<i32> n) {
     Range r = parallel("r", Y.dim(0));
+    // clang-format off
     line = __LINE__; Y(r, 0) = exp(X(I(r), n)) * a + fill(1, r) - 2 + X(r + n, n + 1);
+    // clang-format on
   });
   for (const Op& op : k.graph().ops)
     if (op.kind != OpKind::param && op.kind != OpKind::yield) {
@@ -135,7 +139,8 @@ struct Ints {
   std::vector<int32_t> v;
   operator TensorView() { return dense(DType::i32, v.data(), {static_cast<int64_t>(v.size())}); }
 };
-void run(const Kernel& k, std::vector<TensorView> views, std::vector<double> scalars = {}, const InterpretOptions& o = {}) {
+void run(const Kernel& k, std::vector<TensorView> views, std::vector<double> scalars = {},
+         const InterpretOptions& o = {}) {
   interpret(k.graph(), views, scalars, o);
 }
 void expect_near(Data& got, Data& want, double tolerance = 1e-5) {
@@ -224,7 +229,8 @@ void attend(Data& q, Data& k, Data& v, Data& out, int h, int kv, int t, int n) {
 }
 TEST(Kernels, GroupedQueryAttention) {
   Kernel k("gqa", [](Tensor<f32> Q, Tensor<f32> K, Tensor<f32> V, Tensor<f32> O) {
-    Range h = parallel("head", Q.dim(0)), q = parallel("q", Q.dim(1)), t = whole("t", K.dim(1)), d = whole("d", Q.dim(2));
+    Range h = parallel("head", Q.dim(0)), q = parallel("q", Q.dim(1)), t = whole("t", K.dim(1)),
+          d = whole("d", Q.dim(2));
     Range e = whole("e", V.dim(2));
     Tile kv = index(h) / (Q.dim(0) / K.dim(0));
     Tile s = dot(Q(h, q, d), K(kv, t, d), d) * rsqrt(cast<f32>(Q.dim(2)));
@@ -292,9 +298,8 @@ TEST(Kernels, TopKByBisection) {
 TEST(Kernels, SegmentSums) {
   Kernel k("segments", {"X", "S", "Y"}, [](Tensor<f32> X, Tensor<i32> S, Tensor<f32> Y) {
     Range s = parallel("segment", Y.dim(0)), c = parallel("col", X.dim(1));
-    Y(s, c) = fold(serial("i", X.dim(0)), fill(0, s, c), [=](Range i, Tile acc) {
-      return acc + sum(where(S(i) == index(s), X(i, c), 0), i);
-    });
+    Y(s, c) = fold(serial("i", X.dim(0)), fill(0, s, c),
+                   [=](Range i, Tile acc) { return acc + sum(where(S(i) == index(s), X(i, c), 0), i); });
   });
   Data x({23, 6}, 1), want({4, 6});
   Ints s;

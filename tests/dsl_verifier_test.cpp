@@ -10,16 +10,19 @@ namespace {
 
 // Y[r] = sum over k of X[r, k] * scale, with a maximum beside it, and an index tensor I.
 Graph sample() {
-  return Kernel("sample", {"X", "I", "Y", "scale"}, [](Tensor<f32> X, Tensor<i32> I, Tensor<f32> Y, Param<f32> scale) {
-           Range r = parallel("r", X.dim(0)), w = whole("w", 4);
-           Tile top = max(X(r, w), w);
-           Tile at = I(r);
-           Tile total = fold(serial("k", X.dim(1)), fill(0, r), [=](Range k, Tile acc) {
-             Tile x = X(at, k) * scale;
-             return acc + dot(x, x, k);
-           });
-           Y(r) = where(total < top, total, cast<f32>(index(r)));
-         }).graph();
+  return Kernel("sample", {"X", "I", "Y", "scale"},
+                [](Tensor<f32> X, Tensor<i32> I, Tensor<f32> Y, Param<f32> scale) {
+                  Range r = parallel("r", X.dim(0)), w = whole("w", 4);
+                  Tile top = max(X(r, w), w);
+                  Tile at = I(r);
+                  Tile total = fold(serial("k", X.dim(1)), fill(0, r), [=](Range k, Tile acc) {
+                    Tile x = X(at, k) * scale;
+                    return acc + dot(x, x, k);
+                  });
+                  Tile row = cast<f32>(index(r));
+                  Y(r) = where(total < top, total, row);
+                })
+      .graph();
 }
 
 Op& find(Graph& g, OpKind kind, int nth = 0) {
@@ -84,8 +87,9 @@ TEST(Verifier, Regions) {
   broken("a region ends with a yield", [](Graph& g) { find(g, OpKind::fold).body.ops.clear(); });
   broken("a region lists ops of its graph", [](Graph& g) { g.body.ops[0] = 1000; });
   broken("an op stands in one region, once", [](Graph& g) { g.body.ops.insert(g.body.ops.begin(), g.body.ops[0]); });
-  broken("the kernel's region carries no values",
-         [](Graph& g) { g.ops[static_cast<size_t>(g.body.ops.back())].args = {Value{g.body.ops[0], 0}}; });
+  broken("the kernel's region carries no values", [](Graph& g) {
+    g.ops[static_cast<size_t>(g.body.ops.back())].args = {Value{g.body.ops[0], 0}};
+  });
   broken("a carried param is listed by its region", [](Graph& g) {
     Op& p = find(g, OpKind::param);
     p.param = ParamKind::carried;
@@ -104,7 +108,9 @@ TEST(Verifier, Dominance) {
   broken(rule, [](Graph& g) { find(g, Fn::lt).args[0] = value(g, find(g, OpKind::dot)); });  // out of the fold
   broken(rule, [](Graph& g) { find(g, Fn::lt).args[0] = {}; });
   broken(rule, [](Graph& g) { find(g, Fn::lt).args[0].result = 1; });
-  broken("offsets are defined before their use", [](Graph& g) { find(g, OpKind::load, 2).index[0].offset = {1000, 0}; });
+  broken("offsets are defined before their use", [](Graph& g) {
+    find(g, OpKind::load, 2).index[0].offset = {1000, 0};
+  });
 }
 TEST(Verifier, ResultsAndOperands) {
   broken("stores and yields have no result", [](Graph& g) { find(g, OpKind::store).types.push_back({}); });
@@ -119,11 +125,13 @@ TEST(Verifier, ResultsAndOperands) {
   broken("a range is one of the graph's", [](Graph& g) { find(g, OpKind::fold).range = 17; });
 }
 TEST(Verifier, Ranges) {
-  broken("serial range 'k' is used only inside the folds that walk it", [](Graph& g) { find(g, OpKind::reduce).range = range(g, "k"); });
+  broken("serial range 'k' is used only inside the folds that walk it",
+         [](Graph& g) { find(g, OpKind::reduce).range = range(g, "k"); });
   broken("the bounds of range 'r' are defined before its use", [](Graph& g) { g.range(range(g, "r")).hi = {}; });
   broken("the bounds of range 'k' are defined before its use",
          [](Graph& g) { g.range(range(g, "k")).hi = value(g, find(g, OpKind::dot)); });
-  broken("the bounds of range 'k' are i32 scalars", [](Graph& g) { g.range(range(g, "k")).hi = value(g, find(g, OpKind::reduce)); });
+  broken("the bounds of range 'k' are i32 scalars",
+         [](Graph& g) { g.range(range(g, "k")).hi = value(g, find(g, OpKind::reduce)); });
   broken("the bounds of whole range 'w' are computed from dims", [](Graph& g) {
     Op first{.kind = OpKind::iota, .args = {}, .types = {{DType::i32, {}}}, .loc = {}};
     first.range = range(g, "r");
@@ -152,7 +160,8 @@ TEST(Verifier, ParamsAndConstants) {
   broken("a dim lies inside the tensor's rank", [](Graph& g) { find(g, OpKind::param, 1).dim = 2; });
   broken("a dim is an i32 scalar", [](Graph& g) { find(g, OpKind::param, 1).types[0].dtype = DType::f32; });
   broken("a scalar param has the type that the kernel declares", [](Graph& g) { g.scalars[0].dtype = DType::i32; });
-  for (auto [t, x] : {std::pair{DType::i32, 0.5}, {DType::i32, 3e9}, {DType::b1, 2.0}, {DType::i8, 128.0}, {DType::u8, -1.0}})
+  for (auto [t, x] :
+       {std::pair{DType::i32, 0.5}, {DType::i32, 3e9}, {DType::b1, 2.0}, {DType::i8, 128.0}, {DType::u8, -1.0}})
     broken("a constant is a value of its type", [t = t, x = x](Graph& g) { add_constant(g, t, x); });
   broken("an iota is i32 along its range", [](Graph& g) { find(g, OpKind::iota).iota = IotaKind::first; });
 }
@@ -182,7 +191,8 @@ TEST(Verifier, Maps) {
   broken("a map's type follows from its operands'", [](Graph& g) { find(g, Fn::lt).types[0].dtype = DType::f32; });
 }
 TEST(Verifier, ReduceAndDot) {
-  broken("a reduce's operand has the axis reduced", [](Graph& g) { find(g, OpKind::reduce).args[0] = add_constant(g, DType::f32, 0); });
+  broken("a reduce's operand has the axis reduced",
+         [](Graph& g) { find(g, OpKind::reduce).args[0] = add_constant(g, DType::f32, 0); });
   broken("a reduce takes f32 or i32", [](Graph& g) {
     find(g, OpKind::reduce).args[0] = add_constant(g, DType::b1, 1, {range(g, "w")});
     std::swap(g.body.ops[0], g.body.ops[1]);  // keep the bounds first
@@ -213,14 +223,21 @@ TEST(Verifier, Accesses) {
   broken("an access names a tensor of the kernel", [](Graph& g) { find(g, OpKind::load).tensor = 9; });
   broken("an access has an index for each dimension", [](Graph& g) { find(g, OpKind::load).index.pop_back(); });
   broken("an index has a range, an offset or both", [](Graph& g) { find(g, OpKind::load).index[0] = {}; });
-  broken("a range indexes one dimension of an access", [](Graph& g) { find(g, OpKind::load).index[0].range = range(g, "w"); });
+  broken("a range indexes one dimension of an access",
+         [](Graph& g) { find(g, OpKind::load).index[0].range = range(g, "w"); });
   broken("an offset is i32", [](Graph& g) { find(g, OpKind::store).index[0].offset = find(g, OpKind::store).args[0]; });
-  broken("a tensor that is loaded is marked read", [](Graph& g) { g.tensors[0].read = false; g.tensors[0].written = true; });
+  broken("a tensor that is loaded is marked read", [](Graph& g) {
+    g.tensors[0].read = false;
+    g.tensors[0].written = true;
+  });
   broken("a load has its tensor's element type", [](Graph& g) { find(g, OpKind::load).types[0].dtype = DType::bf16; });
-  broken("a load has its tensor's element type and its index's axes", [](Graph& g) { find(g, OpKind::load).types[0].axes = {0}; });
+  broken("a load has its tensor's element type and its index's axes",
+         [](Graph& g) { find(g, OpKind::load).types[0].axes = {0}; });
   broken("a tensor that is stored is marked written", [](Graph& g) { g.tensors[2].written = false; });
   broken("a stored tile has its tensor's element type", [](Graph& g) { g.tensors[2].dtype = DType::bf16; });
-  broken("a stored tile's axes are among its index's", [](Graph& g) { find(g, OpKind::store).index[0] = {-1, add_constant(g, DType::i32, 0)}; });
+  broken("a stored tile's axes are among its index's", [](Graph& g) {
+    find(g, OpKind::store).index[0] = {-1, add_constant(g, DType::i32, 0)};
+  });
 }
 TEST(Verifier, Folds) {
   broken("a fold walks a serial range", [](Graph& g) { g.range(range(g, "k")).kind = RangeKind::whole; });
@@ -233,13 +250,15 @@ TEST(Verifier, Folds) {
     g.ops.push_back(inner);
   });
   broken("a fold has an initial value for each result", [](Graph& g) { find(g, OpKind::fold).args.clear(); });
-  broken("a carried value keeps the type of its initial value", [](Graph& g) { find(g, OpKind::fold).types[0].axes = {}; });
+  broken("a carried value keeps the type of its initial value",
+         [](Graph& g) { find(g, OpKind::fold).types[0].axes = {}; });
   broken("carried values are f32, i32 or bool", [](Graph& g) {
     Op& f = find(g, OpKind::fold);
     g.ops[static_cast<size_t>(f.args[0].op)].types[0].dtype = f.types[0].dtype = DType::bf16;
   });
   broken("takes each carried value once, its merge twice", [](Graph& g) { find(g, OpKind::fold).body.params.clear(); });
-  broken("takes each carried value once, its merge twice", [](Graph& g) { find(g, OpKind::fold).merge.params.pop_back(); });
+  broken("takes each carried value once, its merge twice",
+         [](Graph& g) { find(g, OpKind::fold).merge.params.pop_back(); });
   broken("a fold's params have the types of its results",
          [](Graph& g) { g.ops[static_cast<size_t>(find(g, OpKind::fold).body.params[0].op)].types[0].axes = {}; });
   broken("a fold's yield has a value for each result", [](Graph& g) { find(g, OpKind::yield).args.clear(); });

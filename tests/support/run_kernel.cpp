@@ -319,8 +319,10 @@ void check_kernel(const Machine& m, const Kernel& k, const Schedule& s, const st
   std::vector<HostTensor> want = tensors, got = tensors;
   std::vector<TensorView> views;
   for (HostTensor& t : want) views.push_back(t.view());
+  InterpretOptions options;  // first() and last() show the blocks
+  for (const auto& [name, tile] : s.tile) options.tile[name] = tile;
   try {
-    interpret(k.graph(), views, scalars);
+    interpret(k.graph(), views, scalars, options);
     run_on(m, k, s, got, scalars, known);
   } catch (const std::exception& e) {
     ADD_FAILURE() << e.what();
