@@ -11,6 +11,7 @@ struct Caps {
   bool simd = false;        // lanes are explicit vectors
   int max_warps = 1;        // of a block
   int max_registers = 16;   // a tile may take in a thread before it is walked in pieces
+  int accumulators = 1 << 20;  // registers that a dot may sum in at a time, beside its operands
   int vector_bytes = 16;    // the widest memory access of a thread with implicit lanes
   int shared_bytes = 0;     // of a block
 };

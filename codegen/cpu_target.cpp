@@ -62,6 +62,7 @@ CpuTarget::CpuTarget(const std::string& level) {
   caps_.simd = true;
   caps_.lanes = wide ? 16 : middle ? 8 : 4;
   caps_.max_registers = wide ? 64 : 32;  // past the machine's own they live on the stack, which is L1
+  caps_.accumulators = wide ? 24 : 12;
   fma_ = !x86 || middle;
   bf16_dot_ = wide && has("avx512bf16") && level.empty();
 }

@@ -274,7 +274,14 @@ void Lowering::op(int id) {
     case OpKind::map: return map_op(op, id);
     case OpKind::reduce: values_[self] = reduce(op, layouts[0]); return;
     case OpKind::dot: values_[self] = dot(op, layouts[0]); return;
-    case OpKind::load: values_[self] = load(op, layouts[0]); return;
+    case OpKind::load:
+      if (only_for_dots(id)) {
+        lazy_.insert_or_assign(self, plan_load(op, layouts[0]));
+        values_[self] = {};
+      } else {
+        values_[self] = load(op, layouts[0]);
+      }
+      return;
     case OpKind::store: return store(op, layouts[0]);
     case OpKind::convert: values_[self] = convert(value(op.args[0]), laid_.of(op.args[0]), layouts[0], op.types[0].dtype); return;
     case OpKind::fold: return fold(op, id);

@@ -50,8 +50,30 @@ class Lowering {
   llvm::Value* inside(const Layout& l, int reg, RangeId r);
 
   // memory.cpp
-  struct Access;
+  // What one access needs, a register: its offset, whom it is for, and which registers lie side by side.
+  struct Access {
+    struct Register {
+      llvm::Value* offset = nullptr;  // i64; what all lanes share
+      llvm::Value* lanes = nullptr;   // i64 vector: what each explicit lane adds, unless that is 0, 1, 2, ...
+      llvm::Value* mask = nullptr;    // i1 or a vector of them; null: all
+      bool zero_outside = false;      // an offset may leave the tensor: those elements read 0
+      int64_t fixed = 0;              // the part of `offset` known now
+      std::vector<int> varying;       // coordinates that unknown strides multiply
+    };
+    std::vector<Register> regs;
+    bool contiguous = false;  // lane l adds l
+    int64_t multiple = 1;     // every lane's offset, less `fixed`, is a multiple of this
+  };
   Access access(const Op& op, const Layout& l);
+  // A load whose registers are read when they are asked for.
+  struct Load {
+    const Op* op;
+    Layout layout;
+    Access access;
+    Registers loaded;
+  };
+  Load plan_load(const Op& op, const Layout& l);
+  llvm::Value* loaded(Load& plan, int reg);
   Registers load(const Op& op, const Layout& l);
   void store(const Op& op, const Layout& l);
   llvm::Value* stride(int tensor, size_t dim);
@@ -64,6 +86,14 @@ class Lowering {
   // combine.cpp
   Registers reduce(const Op& op, const Layout& to);
   Registers dot(const Op& op, const Layout& l);
+  Registers dot_loop(const Op& op, const Layout& l);
+  Registers dot_start(const Op& op, const Layout& l);
+  llvm::Value* multiply_add(llvm::Value* a, llvm::Value* b, llvm::Value* c);
+  struct Staged;
+  Staged stage(Value operand, RangeId k);
+  /// Result registers in groups that stay in the machine's registers while k runs.
+  std::vector<std::vector<int>> dot_groups(const Op& op, const Layout& l);
+  bool only_for_dots(int id) const;
   Registers convert(const Registers& v, const Layout& from, const Layout& to, DType dtype);
   using State = std::vector<llvm::Value*>;  // what a reduction carries: the value, and argmax its coordinate
   State combine(Reduction r, const State& a, const State& b);
@@ -96,6 +126,7 @@ class Lowering {
   std::vector<int> scalar_slot_;
   std::map<RangeId, Position> positions_;
   std::map<Value, Registers> values_;
+  std::map<Value, Load> lazy_;    // loads that only dots use: read where they are multiplied
   llvm::Value* lane_ = nullptr;
   llvm::Value* warp_ = nullptr;
 };

@@ -41,21 +41,6 @@ LValue* Lowering::both(LValue* a, LValue* b) {
   return (vec(a) & vec(b)).v;
 }
 
-// What one access needs, a register: its offset, whom it is for, and which registers lie side by side.
-struct Lowering::Access {
-  struct Register {
-    LValue* offset = nullptr;  // i64; what all lanes share
-    LValue* lanes = nullptr;   // i64 vector; what the lane adds where that is not known to be 0, 1, 2, ... (explicit lanes)
-    LValue* mask = nullptr;    // i1 or vector; null: all. The same Value where registers share it
-    bool zero_outside = false; // an offset may leave the tensor: those elements read 0
-    int64_t fixed = 0;         // the part of `offset` known now
-    std::vector<int> varying;  // what the rest of `offset` is made of, apart from what all registers share
-  };
-  std::vector<Register> regs;
-  bool contiguous = false;     // lane l adds l
-  int64_t multiple = 1;        // every lane's offset, less `fixed`, is a multiple of this
-};
-
 Lowering::Access Lowering::access(const Op& op, const Layout& l) {
   Access a;
   int n = l.registers();
@@ -228,51 +213,63 @@ int run_length(const Regs& regs, size_t r, int64_t multiple, int most, int align
 }
 }  // namespace
 
+Lowering::Load Lowering::plan_load(const Op& op, const Layout& l) {
+  return {&op, l, access(op, l), Registers(static_cast<size_t>(l.registers()))};
+}
+
 Registers Lowering::load(const Op& op, const Layout& l) {
-  Access a = access(op, l);
+  Load plan = plan_load(op, l);
+  for (size_t r = 0; r < plan.loaded.size(); ++r) loaded(plan, static_cast<int>(r));
+  return plan.loaded;
+}
+
+LValue* Lowering::loaded(Load& plan, int reg_number) {
+  auto r = static_cast<size_t>(reg_number);
+  if (plan.loaded[r]) return plan.loaded[r];
+  const Op& op = *plan.op;
+  const Layout& l = plan.layout;
+  const Access& a = plan.access;
   DType dtype = g().tensors[static_cast<size_t>(op.tensor)].dtype;
   llvm::Type* e = llvm_type(b_.getContext(), dtype == DType::b1 ? DType::u8 : dtype);  // a bool is a byte in memory
   int size = size_of(dtype);
   auto lanes = static_cast<unsigned>(caps_.lanes);
-  Registers out;
   int alignment = std::max(sig_[static_cast<size_t>(op.tensor)].alignment / size, 1);
-  auto finish = [&](LValue* v, const Access::Register& reg) {
-    if (reg.mask && reg.zero_outside) v = select(vec(reg.mask), vec(v), vec(llvm::Constant::getNullValue(v->getType()))).v;
-    out.push_back(dtype == DType::b1 ? (vec(v) != like(vec(v), 0)).v : v);
-  };
-  for (size_t r = 0; r < a.regs.size(); ++r) {
-    auto& reg = a.regs[r];
-    LValue* v = nullptr;
-    if (!vector_registers(l)) {
-      // Outside its bounds a load goes to the tensor's first elements, which are always there: a run that shares its
-      // mask lies inside the bounds of its own dimension.
-      LValue* offset = reg.mask ? b_.CreateSelect(reg.mask, reg.offset, i64(0)) : reg.offset;
-      int n = caps_.simd ? 1 : run_length(a.regs, r, a.multiple, caps_.vector_bytes / size, alignment);
-      if (n > 1) {
-        auto* t = llvm::FixedVectorType::get(e, static_cast<unsigned>(n));
-        LValue* wide = b_.CreateAlignedLoad(t, pointer(op.tensor, e, offset), llvm::Align(static_cast<uint64_t>(n * size)));
-        for (int i = 0; i < n; ++i) finish(b_.CreateExtractElement(wide, static_cast<uint64_t>(i)), reg);
-        r += static_cast<size_t>(n) - 1;
-        continue;
+  auto& reg = a.regs[r];
+  LValue* v = nullptr;
+  if (!vector_registers(l)) {
+    if (!caps_.simd && !reg.mask) {  // one wide access where registers lie side by side
+      for (int most = caps_.vector_bytes / size; most > 1; most /= 2) {
+        size_t first = r / static_cast<size_t>(most) * static_cast<size_t>(most);
+        if (run_length(a.regs, first, a.multiple, most, alignment) != most) continue;
+        auto* t = llvm::FixedVectorType::get(e, static_cast<unsigned>(most));
+        LValue* wide = b_.CreateAlignedLoad(t, pointer(op.tensor, e, a.regs[first].offset), llvm::Align(static_cast<uint64_t>(most * size)));
+        for (int i = 0; i < most; ++i) {
+          LValue* x = b_.CreateExtractElement(wide, static_cast<uint64_t>(i));
+          plan.loaded[first + static_cast<size_t>(i)] = dtype == DType::b1 ? (vec(x) != like(vec(x), 0)).v : x;
+        }
+        return plan.loaded[r];
       }
-      v = b_.CreateAlignedLoad(e, pointer(op.tensor, e, offset), llvm::Align(static_cast<uint64_t>(size)));
-    } else if (a.contiguous) {
-      auto* t = llvm::FixedVectorType::get(e, lanes);
-      bool all_or_none = reg.mask && !width(reg.mask);
-      LValue* offset = all_or_none ? b_.CreateSelect(reg.mask, reg.offset, i64(0)) : reg.offset;
-      LValue* p = pointer(op.tensor, e, offset);
-      llvm::Align align(static_cast<uint64_t>(size));
-      v = reg.mask && !all_or_none ? b_.CreateMaskedLoad(t, p, align, reg.mask, llvm::Constant::getNullValue(t))
-                                   : static_cast<LValue*>(b_.CreateAlignedLoad(t, p, align));
-    } else {
-      auto* t = llvm::FixedVectorType::get(e, lanes);
-      LValue* offsets = (vec(reg.lanes) + vec(reg.offset)).v;
-      LValue* mask = reg.mask ? splat(b_, reg.mask, lanes) : nullptr;
-      v = b_.CreateMaskedGather(t, pointer(op.tensor, e, offsets), llvm::Align(static_cast<uint64_t>(size)), mask, llvm::Constant::getNullValue(t));
     }
-    finish(v, reg);
+    // Outside its bounds a load goes to the tensor's first element, which is always there.
+    LValue* offset = reg.mask ? b_.CreateSelect(reg.mask, reg.offset, i64(0)) : reg.offset;
+    v = b_.CreateAlignedLoad(e, pointer(op.tensor, e, offset), llvm::Align(static_cast<uint64_t>(size)));
+  } else if (a.contiguous) {
+    auto* t = llvm::FixedVectorType::get(e, lanes);
+    bool all_or_none = reg.mask && !width(reg.mask);
+    LValue* offset = all_or_none ? b_.CreateSelect(reg.mask, reg.offset, i64(0)) : reg.offset;
+    LValue* p = pointer(op.tensor, e, offset);
+    llvm::Align align(static_cast<uint64_t>(size));
+    v = reg.mask && !all_or_none ? b_.CreateMaskedLoad(t, p, align, reg.mask, llvm::Constant::getNullValue(t))
+                                 : static_cast<LValue*>(b_.CreateAlignedLoad(t, p, align));
+  } else {
+    auto* t = llvm::FixedVectorType::get(e, lanes);
+    LValue* offsets = (vec(reg.lanes) + vec(reg.offset)).v;
+    LValue* mask = reg.mask ? splat(b_, reg.mask, lanes) : nullptr;
+    v = b_.CreateMaskedGather(t, pointer(op.tensor, e, offsets), llvm::Align(static_cast<uint64_t>(size)), mask, llvm::Constant::getNullValue(t));
   }
-  return out;
+  if (reg.mask && reg.zero_outside) v = select(vec(reg.mask), vec(v), vec(llvm::Constant::getNullValue(v->getType()))).v;
+  if (dtype == DType::b1) v = (vec(v) != like(vec(v), 0)).v;
+  return plan.loaded[r] = v;
 }
 
 void Lowering::store_where(LValue* mask, const std::function<void()>& body) {

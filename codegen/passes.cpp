@@ -625,7 +625,7 @@ Graph walk_whole(const Graph& g, const Caps& caps) {
     RangeId r = static_cast<RangeId>(i);
     if (out.range(r).kind != RangeKind::whole || !out.range(r).hi) continue;
     int64_t limit = int64_t{caps.max_registers} * caps.lanes, longest = longest_tile(out, r);
-    int64_t extent = out.range(r).tile, fmas = unrolled(out, r, caps.lanes);
+    int64_t extent = out.range(r).tile, fmas = caps.simd ? 0 : unrolled(out, r, caps.lanes);  // explicit lanes loop over it
     if (longest <= limit && fmas <= max_unrolled) continue;
     if (carried_along(out, r)) {
       if (longest <= 4 * limit) continue;

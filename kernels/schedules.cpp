@@ -43,7 +43,7 @@ Schedule attention_schedule(const Caps& caps, bool one_row) {
   Schedule s;
   if (caps.simd) {
     s.packing = {{"K", key_packing(caps)}};
-    s.tile = {{"head", 1}, {"m", one_row ? 1 : 4}, {"t", one_row ? 8 * caps.lanes : 2 * caps.lanes}};
+    s.tile = {{"head", 1}, {"m", one_row ? 1 : 4}, {"t", one_row ? 8 * caps.lanes : 3 * caps.lanes}};
   } else {
     s.tile = {{"head", 1}, {"m", one_row ? 1 : 8}, {"t", caps.lanes}};
   }

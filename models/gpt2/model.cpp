@@ -139,6 +139,19 @@ void Model::set_position() {
   device_->write(*small_, 0, &p, 4);
 }
 
+void Model::prepare(int tokens) {
+  if (tokens <= 1 || tokens > config_.max_seq_len || tokens == prefill_rows_) return;
+  auto start = std::chrono::steady_clock::now();
+  auto program = std::make_unique<Program>(device_);
+  TensorView ids = prompt_;
+  ids.extents[0] = tokens;
+  build(*program, tokens, ids);
+  program->profile(profiling_);
+  prefill_ = std::move(program);
+  prefill_rows_ = tokens;
+  compile_seconds_ += since(start);
+}
+
 void Model::read(std::span<const int32_t> ids) {
   if (ids.empty()) throw Error("there is no token to read; an empty prompt stands for <|endoftext|>");
   if (static_cast<int64_t>(ids.size()) > config_.max_seq_len - position_)
@@ -149,14 +162,9 @@ void Model::read(std::span<const int32_t> ids) {
     device_->write(*small_, 16 * 4, ids.data(), 4);
     decode_->run();
   } else {
+    prepare(static_cast<int>(ids.size()));
     device_->write(*small_, 32 * 4, ids.data(), ids.size() * 4);
-    auto start = std::chrono::steady_clock::now();
-    Program p(device_);
-    TensorView view = prompt_;
-    view.extents[0] = static_cast<int64_t>(ids.size());
-    build(p, static_cast<int>(ids.size()), view);
-    compile_seconds_ += since(start);
-    p.run();
+    prefill_->run();
   }
   position_ += static_cast<int>(ids.size());
 }
@@ -185,13 +193,25 @@ std::vector<float> Model::logits() {
   return l;
 }
 
+float Model::logit(int32_t id) {
+  check_id(id);
+  float l = 0;
+  device_->read(&l, *logits_, static_cast<size_t>(id) * 4, 4);
+  return l;
+}
+
 size_t Model::cache_bytes() const { return cache_buffer_->bytes(); }
 size_t Model::bytes_a_token() const {
   size_t cache = static_cast<size_t>(2 * config_.num_layers * config_.channels * size_of(dtype_));
   return weights_.bytes_a_token + cache * static_cast<size_t>(position_);
 }
 
-void Model::profile(bool on) { decode_->profile(on); }
+void Model::profile(bool on) {
+  profiling_ = on;
+  decode_->profile(on);
+  if (prefill_) prefill_->profile(on);
+}
 std::vector<CallTimes> Model::times() const { return decode_->times(); }
+std::vector<CallTimes> Model::prompt_times() const { return prefill_ ? prefill_->times() : std::vector<CallTimes>{}; }
 
 }  // namespace wavetile

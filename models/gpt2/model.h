@@ -28,6 +28,8 @@ class Model {
   double load_seconds() const { return load_seconds_; }
   double compile_seconds() const { return compile_seconds_; }  // that somebody waited for
 
+  /// Compiles what read() needs for a prompt of this many tokens, so that read() itself only runs it.
+  void prepare(int tokens);
   /// Forgets all positions.
   void reset() { position_ = 0; }
   /// Reads tokens at the next positions, in one pass; afterwards logits() and next() are those after the last one.
@@ -41,6 +43,7 @@ class Model {
   void set_next(int32_t id);
   /// f32, one a token of the vocabulary.
   std::vector<float> logits();
+  float logit(int32_t id);
   /// Tokens read so far.
   int position() const { return position_; }
   /// Memory that a decode step at this position has to read: weights and cache.
@@ -48,7 +51,8 @@ class Model {
 
   /// Times the kernels of what runs from now on.
   void profile(bool on);
-  std::vector<CallTimes> times() const;  // of decode steps
+  std::vector<CallTimes> times() const;         // of decode steps, prompts of one token included
+  std::vector<CallTimes> prompt_times() const;  // of prompts of the length prepared last
   size_t launches_a_step() const { return decode_->launches(); }
 
  private:
@@ -68,7 +72,9 @@ class Model {
   BufferPtr cache_buffer_, activations_, logits_, small_;
   std::vector<Cache> caches_;
   TensorView start_, next_, prompt_;  // i32: positions read, the token to read, the prompt's ids
-  std::unique_ptr<Program> decode_;
+  std::unique_ptr<Program> decode_, prefill_;
+  int prefill_rows_ = 0;  // that prefill_ was built for
+  bool profiling_ = false;
   int position_ = 0;
 };
 
