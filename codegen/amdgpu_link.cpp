@@ -27,10 +27,12 @@ class TemporaryDirectory {
   TemporaryDirectory() {
     std::error_code ec;
     fs::path parent = fs::temp_directory_path(ec);
-    if (ec) throw Error(fmt::format("no directory for temporary files: {}; set TMPDIR to one that exists", ec.message()));
+    if (ec)
+      throw Error(fmt::format("no directory for temporary files: {}; set TMPDIR to one that exists", ec.message()));
     std::string name = (parent / "wavetile-XXXXXX").string();
     if (!mkdtemp(name.data()))
-      throw Error(fmt::format("{}: cannot make a temporary directory: {}; set TMPDIR to a writable one", name, std::strerror(errno)));
+      throw Error(fmt::format("{}: cannot make a temporary directory: {}; set TMPDIR to a writable one", name,
+                              std::strerror(errno)));
     path_ = name;
   }
   ~TemporaryDirectory() {
@@ -52,7 +54,8 @@ void run_lld(const std::string& input, const std::string& output) {
   if (!usable) throw InternalError("lld failed before and cannot run again in this process");
   std::string out, errors;
   llvm::raw_string_ostream out_stream(out), error_stream(errors);
-  std::vector<const char*> args{"ld.lld", "-shared", "--no-undefined", "--threads=1", "-o", output.c_str(), input.c_str()};
+  std::vector<const char*> args{"ld.lld", "-shared",      "--no-undefined", "--threads=1",
+                                "-o",     output.c_str(), input.c_str()};
   llvm::CrashRecoveryContext::Enable();  // a fatal error of lld returns here instead of ending the process
   lld::Result r = lld::lldMain(args, out_stream, error_stream, {{lld::Gnu, &lld::elf::link}});
   llvm::CrashRecoveryContext::Disable();
@@ -93,8 +96,10 @@ void check_resources(const std::vector<char>& relocatable, const Caps& caps) {
     std::string name = kernel[".name"].getString().str();
     uint64_t scratch = number(".private_segment_fixed_size"), spilled = number(".vgpr_spill_count");
     if (scratch || spilled)
-      throw Error(fmt::format("kernel '{}' does not fit the registers of {}: {} of them would be spilled, with {} bytes of "
-                              "scratch memory a lane; give its schedule smaller tiles or more warps", name, caps.name, spilled, scratch));
+      throw Error(
+          fmt::format("kernel '{}' does not fit the registers of {}: {} of them would be spilled, with {} bytes of "
+                      "scratch memory a lane; give its schedule smaller tiles or more warps",
+                      name, caps.name, spilled, scratch));
   }
 }
 

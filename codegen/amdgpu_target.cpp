@@ -88,8 +88,8 @@ std::unique_ptr<llvm::TargetMachine> AmdgpuTarget::machine() const {
   if (!t) throw Error(fmt::format("this LLVM has no code generator for AMD GPUs: {}", error));
   llvm::TargetOptions options;
   options.AllowFPOpFusion = llvm::FPOpFusion::Standard;  // where the code says so (fmuladd)
-  return std::unique_ptr<llvm::TargetMachine>(t->createTargetMachine(llvm::Triple(triple), chip_.name, features_, options,
-                                                                     llvm::Reloc::PIC_));
+  return std::unique_ptr<llvm::TargetMachine>(
+      t->createTargetMachine(llvm::Triple(triple), chip_.name, features_, options, llvm::Reloc::PIC_));
 }
 
 void AmdgpuTarget::prepare(llvm::Module& m) const {
@@ -116,8 +116,8 @@ Entry AmdgpuTarget::begin_kernel(llvm::Module& m, Builder& b, const std::string&
   f->addFnAttr("uniform-work-group-size", "true");
   f->addFnAttr("amdgpu-implicitarg-num-bytes", "0");
   for (const char* unused : {"implicitarg-ptr", "dispatch-ptr", "queue-ptr", "dispatch-id", "heap-ptr", "hostcall-ptr",
-                             "lds-kernel-id", "default-queue", "completion-action", "multigrid-sync-arg", "flat-scratch-init",
-                             "workgroup-id-y", "workgroup-id-z", "workitem-id-y", "workitem-id-z"})
+                             "lds-kernel-id", "default-queue", "completion-action", "multigrid-sync-arg",
+                             "flat-scratch-init", "workgroup-id-y", "workgroup-id-z", "workitem-id-y", "workitem-id-z"})
     f->addFnAttr(fmt::format("amdgpu-no-{}", unused));
   b.SetInsertPoint(llvm::BasicBlock::Create(c, "entry", f));
   Entry e{f, {}};
@@ -147,8 +147,9 @@ LValue* AmdgpuTarget::warp_id(Builder& b) const {
 // not matter: so nothing of an old value has to be kept, which is what lets the modifier fold into arithmetic.
 LValue* AmdgpuTarget::dpp(Builder& b, LValue* v, int control) const {
   LValue* all = b.getInt32(0xf);
-  return b.CreateIntrinsic(llvm::Intrinsic::amdgcn_update_dpp, {b.getInt32Ty()},
-                           {llvm::PoisonValue::get(b.getInt32Ty()), v, b.getInt32(static_cast<uint32_t>(control)), all, all, b.getTrue()});
+  return b.CreateIntrinsic(
+      llvm::Intrinsic::amdgcn_update_dpp, {b.getInt32Ty()},
+      {llvm::PoisonValue::get(b.getInt32Ty()), v, b.getInt32(static_cast<uint32_t>(control)), all, all, b.getTrue()});
 }
 
 LValue* AmdgpuTarget::shuffle(Builder& b, LValue* v, const LaneMap& map) const {
@@ -163,7 +164,8 @@ LValue* AmdgpuTarget::shuffle(Builder& b, LValue* v, const LaneMap& map) const {
 
 LValue* AmdgpuTarget::move(Builder& b, LValue* word, const LaneMap& map) const {
   if (std::all_of(map.bases.begin(), map.bases.end(), [](int x) { return x == 0; }))
-    return b.CreateIntrinsic(llvm::Intrinsic::amdgcn_readlane, {b.getInt32Ty()}, {word, b.getInt32(static_cast<uint32_t>(map.offset))});
+    return b.CreateIntrinsic(llvm::Intrinsic::amdgcn_readlane, {b.getInt32Ty()},
+                             {word, b.getInt32(static_cast<uint32_t>(map.offset))});
   std::vector<int> from;
   for (int l = 0; l < caps_.lanes; ++l) from.push_back(map(l));
   if (LValue* v = move_in_row(b, word, from)) return v;
@@ -191,9 +193,12 @@ LValue* AmdgpuTarget::move_in_row(Builder& b, LValue* word, const std::vector<in
   if (exchanges) {
     int mask = from[0];
     if (chip_.generation >= 10) return dpp(b, word, row_xmask + mask);
-    if (mask >= 12) word = dpp(b, word, row_mirror), mask ^= 15;
-    else if (mask >= 8) word = dpp(b, word, row_ror + 8), mask ^= 8;
-    else word = dpp(b, word, row_half_mirror), mask ^= 7;
+    if (mask >= 12)
+      word = dpp(b, word, row_mirror), mask ^= 15;
+    else if (mask >= 8)
+      word = dpp(b, word, row_ror + 8), mask ^= 8;
+    else
+      word = dpp(b, word, row_half_mirror), mask ^= 7;
     return mask ? dpp(b, word, quad_perm(0 ^ mask, 1 ^ mask, 2 ^ mask, 3 ^ mask)) : word;
   }
   if (chip_.generation < 10) return nullptr;
@@ -207,7 +212,8 @@ LValue* AmdgpuTarget::move_in_row(Builder& b, LValue* word, const std::vector<in
   uint64_t select = 0;
   for (int l = 0; l < 16; ++l) select |= static_cast<uint64_t>(from[static_cast<size_t>(l)] & 15) << 4 * l;
   LValue *low = b.getInt32(static_cast<uint32_t>(select)), *high = b.getInt32(static_cast<uint32_t>(select >> 32));
-  return b.CreateIntrinsic(own ? llvm::Intrinsic::amdgcn_permlane16 : llvm::Intrinsic::amdgcn_permlanex16, {b.getInt32Ty()},
+  return b.CreateIntrinsic(own ? llvm::Intrinsic::amdgcn_permlane16 : llvm::Intrinsic::amdgcn_permlanex16,
+                           {b.getInt32Ty()},
                            {llvm::PoisonValue::get(b.getInt32Ty()), word, low, high, b.getFalse(), b.getFalse()});
 }
 
@@ -216,8 +222,10 @@ LValue* AmdgpuTarget::swizzle(Builder& b, LValue* word, const LaneMap& map) cons
   if (map.offset >= 32) return nullptr;
   uint32_t keep = 0;
   for (size_t i = 0; i < map.bases.size(); ++i) {
-    if (map.bases[i] == 1 << i) keep |= 1U << i;
-    else if (map.bases[i] != 0 || i == 5) return nullptr;
+    if (map.bases[i] == 1 << i)
+      keep |= 1U << i;
+    else if (map.bases[i] != 0 || i == 5)
+      return nullptr;
   }
   return b.CreateIntrinsic(b.getInt32Ty(), llvm::Intrinsic::amdgcn_ds_swizzle,
                            {word, b.getInt32((keep & 31) | static_cast<uint32_t>(map.offset) << 10)});
@@ -234,7 +242,8 @@ LValue* AmdgpuTarget::fetch(Builder& b, LValue* word, const LaneMap& map) const 
       if (int to = i + distance; to >= 0 && map.bases[static_cast<size_t>(i)] >> to & 1) mask |= 1U << i;
     if (mask == 0) continue;
     LValue* part = b.CreateAnd(lane, b.getInt32(mask));
-    part = distance < 0 ? b.CreateLShr(part, static_cast<uint64_t>(-distance)) : b.CreateShl(part, static_cast<uint64_t>(distance));
+    part = distance < 0 ? b.CreateLShr(part, static_cast<uint64_t>(-distance))
+                        : b.CreateShl(part, static_cast<uint64_t>(distance));
     from = b.CreateXor(from, part);
   }
   return b.CreateIntrinsic(b.getInt32Ty(), llvm::Intrinsic::amdgcn_ds_bpermute, {b.CreateShl(from, 2), word});
@@ -295,8 +304,9 @@ LValue* AmdgpuTarget::shared_memory(llvm::Module& m, Builder& b, int bytes) cons
   llvm::GlobalVariable* old = m.getNamedGlobal(name);
   if (old && m.getDataLayout().getTypeAllocSize(old->getValueType()) >= static_cast<uint64_t>(bytes)) return old;
   auto* type = llvm::ArrayType::get(b.getInt8Ty(), static_cast<uint64_t>(bytes));
-  auto* memory = new llvm::GlobalVariable(m, type, false, llvm::GlobalValue::InternalLinkage, llvm::PoisonValue::get(type), "", nullptr,
-                                          llvm::GlobalValue::NotThreadLocal, 3);
+  auto* memory =
+      new llvm::GlobalVariable(m, type, false, llvm::GlobalValue::InternalLinkage, llvm::PoisonValue::get(type), "",
+                               nullptr, llvm::GlobalValue::NotThreadLocal, 3);
   memory->setAlignment(llvm::Align(16));
   if (old) {
     old->replaceAllUsesWith(memory);

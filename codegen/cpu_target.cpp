@@ -1,11 +1,7 @@
 // The host CPU: a warp is a SIMD register, a block runs on one thread, objects are loaded into this process by ORC.
 #include <llvm/ADT/StringMap.h>
-#include <llvm/Bitcode/BitcodeWriter.h>
 #include <llvm/ExecutionEngine/Orc/LLJIT.h>
-#include <llvm/IR/LegacyPassManager.h>
 #include <llvm/MC/TargetRegistry.h>
-#include <llvm/Passes/PassBuilder.h>
-#include <llvm/Support/SmallVectorMemoryBuffer.h>
 #include <llvm/Support/TargetSelect.h>
 #include <llvm/Target/TargetMachine.h>
 #include <llvm/TargetParser/Host.h>
@@ -14,6 +10,7 @@
 
 #include "codegen/compile.h"
 #include "codegen/cpu_target.h"
+#include "codegen/emit.h"
 
 namespace wavetile {
 
@@ -135,45 +132,12 @@ LValue* CpuTarget::shared_memory(llvm::Module&, Builder&, int) const {
   throw InternalError("cpu: a block is one warp and needs no shared memory");
 }
 
-void CpuTarget::optimise(llvm::Module& m) const {
-  auto tm = machine();
-  llvm::PipelineTuningOptions tuning;
-  tuning.LoopVectorization = false;  // vectors are the layouts' business
-  tuning.SLPVectorization = false;
-  tuning.LoopUnrolling = false;
-  tuning.LoopInterleaving = false;
-  llvm::PassBuilder pb(tm.get(), tuning);
-  llvm::LoopAnalysisManager lam;
-  llvm::FunctionAnalysisManager fam;
-  llvm::CGSCCAnalysisManager cgam;
-  llvm::ModuleAnalysisManager mam;
-  pb.registerModuleAnalyses(mam);
-  pb.registerCGSCCAnalyses(cgam);
-  pb.registerFunctionAnalyses(fam);
-  pb.registerLoopAnalyses(lam);
-  pb.crossRegisterProxies(lam, fam, cgam, mam);
-  pb.buildPerModuleDefaultPipeline(llvm::OptimizationLevel::O2).run(m, mam);
-}
-
-namespace {
-llvm::SmallVector<char, 0> emit(llvm::TargetMachine& tm, llvm::Module& m, llvm::CodeGenFileType type) {
-  llvm::SmallVector<char, 0> bytes;
-  llvm::raw_svector_ostream out(bytes);
-  llvm::legacy::PassManager pm;
-  if (tm.addPassesToEmitFile(pm, out, nullptr, type)) throw InternalError("LLVM cannot write this kind of file");
-  pm.run(m);
-  return bytes;
-}
-}  // namespace
-
+void CpuTarget::optimise(llvm::Module& m) const { wavetile::optimise(m, *machine()); }
 std::string CpuTarget::assembly(llvm::Module& m) const {
-  auto s = emit(*machine(), m, llvm::CodeGenFileType::AssemblyFile);
+  auto s = emit(m, *machine(), llvm::CodeGenFileType::AssemblyFile, true);
   return {s.begin(), s.end()};
 }
-std::vector<char> CpuTarget::object(llvm::Module& m) const {
-  auto s = emit(*machine(), m, llvm::CodeGenFileType::ObjectFile);
-  return {s.begin(), s.end()};
-}
+std::vector<char> CpuTarget::object(llvm::Module& m) const { return emit(m, *machine(), llvm::CodeGenFileType::ObjectFile, true); }
 
 TargetPtr cpu_target(const std::string& level) { return std::make_shared<CpuTarget>(level); }
 

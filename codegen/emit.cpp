@@ -1,5 +1,9 @@
 #include "codegen/emit.h"
 
+#include <llvm/CodeGen/CodeGenTargetMachineImpl.h>
+#include <llvm/CodeGen/MachineModuleInfo.h>
+#include <llvm/CodeGen/Passes.h>
+#include <llvm/CodeGen/TargetPassConfig.h>
 #include <llvm/IR/DiagnosticInfo.h>
 #include <llvm/IR/DiagnosticPrinter.h>
 #include <llvm/IR/LLVMContext.h>
@@ -49,7 +53,25 @@ void optimise(llvm::Module& m, llvm::TargetMachine& tm) {
   pb.buildPerModuleDefaultPipeline(llvm::OptimizationLevel::O2).run(m, mam);
 }
 
-std::vector<char> emit(llvm::Module& m, llvm::TargetMachine& tm, llvm::CodeGenFileType type) {
+// TargetMachine::addPassesToEmitFile, without the machine scheduler.
+static bool add_passes_in_order(llvm::legacy::PassManager& pm, llvm::TargetMachine& tm, llvm::raw_pwrite_stream& out,
+                                llvm::CodeGenFileType type) {
+  auto& impl = static_cast<llvm::CodeGenTargetMachineImpl&>(tm);
+  auto* info = new llvm::MachineModuleInfoWrapperPass(&tm);  // the pass manager owns it
+  llvm::TargetPassConfig* config = impl.createPassConfig(pm);
+  config->setDisableVerify(true);
+  config->disablePass(&llvm::MachineSchedulerID);
+  pm.add(config);
+  pm.add(info);
+  if (config->addISelPasses()) return true;
+  config->addMachinePasses();
+  config->setInitialized();
+  if (impl.addAsmPrinter(pm, out, nullptr, type, info->getMMI().getContext())) return true;
+  pm.add(llvm::createFreeMachineFunctionPass());
+  return false;
+}
+
+std::vector<char> emit(llvm::Module& m, llvm::TargetMachine& tm, llvm::CodeGenFileType type, bool in_order) {
   std::string errors;
   auto before = m.getContext().getDiagnosticHandler();
   m.getContext().setDiagnosticHandler(std::make_unique<Diagnostics>(&errors));
@@ -57,7 +79,8 @@ std::vector<char> emit(llvm::Module& m, llvm::TargetMachine& tm, llvm::CodeGenFi
   {
     llvm::raw_svector_ostream out(bytes);
     llvm::legacy::PassManager pm;
-    if (tm.addPassesToEmitFile(pm, out, nullptr, type)) throw InternalError("LLVM cannot write this kind of file");
+    if (in_order ? add_passes_in_order(pm, tm, out, type) : tm.addPassesToEmitFile(pm, out, nullptr, type))
+      throw InternalError("LLVM cannot write this kind of file");
     pm.run(m);
   }
   m.getContext().setDiagnosticHandler(std::move(before));

@@ -14,6 +14,8 @@ namespace wavetile {
 void optimise(llvm::Module& m, llvm::TargetMachine& tm);
 
 /// Assembly or a relocatable object. Uses the module up. What the back end objects to is an InternalError.
-std::vector<char> emit(llvm::Module& m, llvm::TargetMachine& tm, llvm::CodeGenFileType type);
+/// `in_order` leaves instructions in the order in which lowering wrote them: it has arranged loads beside their uses,
+/// and the machine scheduler, hiding latencies that out-of-order cores hide by themselves, would spill.
+std::vector<char> emit(llvm::Module& m, llvm::TargetMachine& tm, llvm::CodeGenFileType type, bool in_order = false);
 
 }  // namespace wavetile

@@ -56,6 +56,7 @@ class Lowering {
       llvm::Value* offset = nullptr;  // i64; what all lanes share
       llvm::Value* lanes = nullptr;   // i64 vector: what each explicit lane adds, unless that is 0, 1, 2, ...
       llvm::Value* mask = nullptr;    // i1 or a vector of them; null: all
+      llvm::Value* address = nullptr; // loads: where `offset` may be followed, if not everywhere
       bool zero_outside = false;      // an offset may leave the tensor: those elements read 0
       int64_t fixed = 0;              // the part of `offset` known now
       std::vector<int> varying;       // coordinates that unknown strides multiply

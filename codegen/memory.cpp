@@ -84,40 +84,38 @@ Lowering::Access Lowering::access(const Op& op, const Layout& l) {
       return (b > 1 ? step / b : step) * fixed.value_or(1);
     };
     bool split_digits = b == 1 || (!index.offset && p && p->aligned && (tile % b == 0 || b % tile == 0 || p->fixed_base == 0));
-    if (split_digits && !gathers) {
+    LValue* along = nullptr;  // i64: what the block, and lanes that do not show, add in this dimension
+    auto add_along = [&](LValue* v) { along = along ? b_.CreateAdd(along, v) : v; };
+    const bool separable = split_digits && !gathers;
+    if (separable) {
       LValue* c = p ? p->base : nullptr;
       if (index.offset) {
         LValue* offset = scalar(index.offset);
         c = c ? b_.CreateAdd(c, offset) : offset;
       }
-      if (c) add_shared(b == 1 ? b_.CreateMul(wide(c), s) : scaled_value(c));
+      if (c) add_along(b == 1 ? b_.CreateMul(wide(c), s) : scaled_value(c));
       multiple = std::gcd(multiple, p && p->aligned && !index.offset ? (p->fixed_base == 0 ? 0 : grain(tile)) : fixed.value_or(1));
-      if (!p) continue;
-      Layout lanes_only = l;
-      if (caps_.simd) {  // the warp's share is the same in all lanes, and no part of what makes them contiguous
-        lanes_only.warp.clear();
-        if (LValue* w = from_bits(warp(), l.warp, axis)) add_shared(scaled_value(w));
-      }
-      if (LValue* in_block = local(lanes_only, axis)) {
-        if (width(in_block)) add_vector(scaled_value(in_block));
-        else add_shared(scaled_value(in_block));
-      }
-      for (const Bases* bs : {&l.lane, &l.warp})
-        for (size_t i = 0; i < bs->size(); ++i) {
-          int c0 = (*bs)[i][axis];
-          if (c0 == 0) continue;
-          multiple = std::gcd(multiple, fixed || (b > 1 && c0 < b) ? scaled(c0) : 1);
-          if (bs == &l.lane) {
-            lanes_known &= fixed.has_value() || (b > 1 && c0 < b);
-            for (size_t lane = 0; lane < lane_offsets.size(); ++lane)
-              if (lane >> i & 1) lane_offsets[lane] += scaled(c0);
-          }
+      if (p) {
+        Layout lanes_only = l;
+        if (caps_.simd) {  // the warp's share is the same in all lanes, and no part of what makes them contiguous
+          lanes_only.warp.clear();
+          if (LValue* w = from_bits(warp(), l.warp, axis)) add_along(scaled_value(w));
         }
-      for (size_t r = 0; r < a.regs.size(); ++r) {
-        int c0 = at[r][axis];
-        a.regs[r].fixed += scaled(c0);
-        if (!fixed) a.regs[r].varying.push_back(static_cast<int>(b > 1 ? c0 / b : c0));
-        if (!fixed && c0 / b) a.regs[r].offset = b_.CreateAdd(a.regs[r].offset ? a.regs[r].offset : i64(0), b_.CreateMul(s, i64(c0 / b)));
+        if (LValue* in_block = local(lanes_only, axis)) {
+          if (width(in_block)) add_vector(scaled_value(in_block));
+          else add_along(scaled_value(in_block));
+        }
+        for (const Bases* bs : {&l.lane, &l.warp})
+          for (size_t i = 0; i < bs->size(); ++i) {
+            int c0 = (*bs)[i][axis];
+            if (c0 == 0) continue;
+            multiple = std::gcd(multiple, fixed || (b > 1 && c0 < b) ? scaled(c0) : 1);
+            if (bs == &l.lane) {
+              lanes_known &= fixed.has_value() || (b > 1 && c0 < b);
+              for (size_t lane = 0; lane < lane_offsets.size(); ++lane)
+                if (lane >> i & 1) lane_offsets[lane] += scaled(c0);
+            }
+          }
       }
     } else {  // the coordinate itself, a register
       multiple = std::gcd(multiple, b == 1 ? fixed.value_or(1) : 1);
@@ -142,8 +140,8 @@ Lowering::Access Lowering::access(const Op& op, const Layout& l) {
     }
     // Whom the access is for.
     std::map<std::pair<int, int>, LValue*> masks;  // by the register's coordinate and its index' register
+    std::vector<LValue*> mask_of;
     for (size_t r = 0; r < a.regs.size(); ++r) {
-      auto& reg = a.regs[r];
       int index_register = index.offset ? part_register(l, static_cast<int>(r), laid_.of(index.offset)) : 0;
       auto [it, first] = masks.try_emplace({p ? at[r][axis] : 0, index_register}, nullptr);
       LValue*& mask = it->second;
@@ -166,11 +164,41 @@ Lowering::Access Lowering::access(const Op& op, const Layout& l) {
           mask = both(mask, inside(l, static_cast<int>(r), index.range));
         }
       }
+      mask_of.push_back(mask);
+    }
+    // Where all lanes agree, a load outside goes to coordinate 0 of this dimension: that is decided once, not at
+    // every step of a loop along another dimension.
+    const bool clamps = separable && op.kind == OpKind::load && std::any_of(mask_of.begin(), mask_of.end(), [](LValue* m) { return m; }) &&
+                        std::none_of(mask_of.begin(), mask_of.end(), [](LValue* m) { return m && width(m); });
+    if (along && !clamps) add_shared(along);
+    std::map<std::pair<int, LValue*>, LValue*> clamped;
+    for (size_t r = 0; r < a.regs.size(); ++r) {
+      auto& reg = a.regs[r];
+      auto add = [&](LValue* v) { reg.offset = reg.offset ? b_.CreateAdd(reg.offset, v) : v; };
+      int c0 = p ? at[r][axis] : 0;
+      if (separable && clamps) {
+        LValue*& offset = clamped[{c0, mask_of[r]}];
+        if (!offset) {
+          offset = b_.CreateAdd(along ? along : i64(0), i64(scaled(c0)));
+          if (!fixed && c0 / b) offset = b_.CreateAdd(offset, b_.CreateMul(s, i64(c0 / b)));
+          if (mask_of[r]) offset = b_.CreateSelect(mask_of[r], offset, i64(0));
+        }
+        add(offset);
+        reg.varying.push_back(static_cast<int>(r));  // never side by side
+      } else if (separable && p) {
+        reg.fixed += scaled(c0);
+        if (!fixed) reg.varying.push_back(static_cast<int>(b > 1 ? c0 / b : c0));
+        if (!fixed && c0 / b) add(b_.CreateMul(s, i64(c0 / b)));
+      }
       if (index.offset) reg.zero_outside = true;
-      if (!mask) continue;
-      LValue*& all = conjunctions[{reg.mask, mask}];
-      if (!all) all = both(reg.mask, mask);
-      reg.mask = all;
+      if (!mask_of[r]) continue;
+      auto join = [&](LValue*& to) {
+        LValue*& all = conjunctions[{to, mask_of[r]}];
+        if (!all) all = both(to, mask_of[r]);
+        to = all;
+      };
+      if (!clamps || index.offset) join(reg.mask);
+      if (!clamps) join(reg.address);
     }
   }
   // An element that is scattered belongs to the coordinates that its index was computed from.
@@ -237,7 +265,7 @@ LValue* Lowering::loaded(Load& plan, int reg_number) {
   auto& reg = a.regs[r];
   LValue* v = nullptr;
   if (!vector_registers(l)) {
-    if (!caps_.simd && !reg.mask) {  // one wide access where registers lie side by side
+    if (!caps_.simd && !reg.address && !reg.mask) {  // one wide access where registers lie side by side
       for (int most = caps_.vector_bytes / size; most > 1; most /= 2) {
         size_t first = r / static_cast<size_t>(most) * static_cast<size_t>(most);
         if (run_length(a.regs, first, a.multiple, most, alignment) != most) continue;
@@ -251,20 +279,20 @@ LValue* Lowering::loaded(Load& plan, int reg_number) {
       }
     }
     // Outside its bounds a load goes to the tensor's first element, which is always there.
-    LValue* offset = reg.mask ? b_.CreateSelect(reg.mask, reg.offset, i64(0)) : reg.offset;
+    LValue* offset = reg.address ? b_.CreateSelect(reg.address, reg.offset, i64(0)) : reg.offset;
     v = b_.CreateAlignedLoad(e, pointer(op.tensor, e, offset), llvm::Align(static_cast<uint64_t>(size)));
   } else if (a.contiguous) {
     auto* t = llvm::FixedVectorType::get(e, lanes);
-    bool all_or_none = reg.mask && !width(reg.mask);
-    LValue* offset = all_or_none ? b_.CreateSelect(reg.mask, reg.offset, i64(0)) : reg.offset;
+    bool all_or_none = reg.address && !width(reg.address);
+    LValue* offset = all_or_none ? b_.CreateSelect(reg.address, reg.offset, i64(0)) : reg.offset;
     LValue* p = pointer(op.tensor, e, offset);
     llvm::Align align(static_cast<uint64_t>(size));
-    v = reg.mask && !all_or_none ? b_.CreateMaskedLoad(t, p, align, reg.mask, llvm::Constant::getNullValue(t))
+    v = reg.address && !all_or_none ? b_.CreateMaskedLoad(t, p, align, reg.address, llvm::Constant::getNullValue(t))
                                  : static_cast<LValue*>(b_.CreateAlignedLoad(t, p, align));
   } else {
     auto* t = llvm::FixedVectorType::get(e, lanes);
     LValue* offsets = (vec(reg.lanes) + vec(reg.offset)).v;
-    LValue* mask = reg.mask ? splat(b_, reg.mask, lanes) : nullptr;
+    LValue* mask = reg.address ? splat(b_, reg.address, lanes) : nullptr;
     v = b_.CreateMaskedGather(t, pointer(op.tensor, e, offsets), llvm::Align(static_cast<uint64_t>(size)), mask, llvm::Constant::getNullValue(t));
   }
   if (reg.mask && reg.zero_outside) v = select(vec(reg.mask), vec(v), vec(llvm::Constant::getNullValue(v->getType()))).v;

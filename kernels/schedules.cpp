@@ -16,8 +16,8 @@ Schedule matmul_schedule(const Caps& caps, long rows, long depth) {
     int m = caps.lanes >= 16 ? 8 : caps.lanes >= 8 ? 6 : 4;
     s.tile = {{"m", m}, {"n", panel(caps)}, {"k", 4}};
     s.packing = {{"B", weight_packing(caps)}};
-    constexpr long l2_bytes = 256 << 10;
-    long run = std::max(4l, l2_bytes / (4 * std::max(depth, 1l) * m));
+    constexpr long l2_bytes = 80 << 10;
+    long run = std::max(2l, l2_bytes / (4 * std::max(depth, 1l) * m));
     if (rows > run * m) s.order = {{"m", static_cast<int>(run)}, {"n", 0}, {"m", 0}};
     else s.order = {{"n", 0}, {"m", 0}};
   } else {

@@ -31,7 +31,9 @@ std::unique_ptr<llvm::Module> kernel(llvm::LLVMContext& context, const Target& t
 std::string shuffle_assembly(const std::string& chip, const std::vector<int>& bases, int offset) {
   auto target = amdgpu_target(chip);
   llvm::LLVMContext context;
-  auto m = kernel(context, *target, "shuffle", [&](Builder& b, llvm::Value* v) { return target->shuffle(b, v, {bases, offset}); });
+  auto m = kernel(context, *target, "shuffle", [&](Builder& b, llvm::Value* v) {
+    return target->shuffle(b, v, {bases, offset});
+  });
   return target->assembly(*m);
 }
 
@@ -41,7 +43,8 @@ void compile_foreign_instruction(const std::string& chip) {
   auto m = kernel(context, *target, "foreign", [&](Builder& b, llvm::Value* v) {
     auto* x = b.CreateBitCast(v, b.getFloatTy());
     auto* zero = llvm::Constant::getNullValue(llvm::FixedVectorType::get(b.getFloatTy(), 4));
-    return b.CreateIntrinsic(llvm::Intrinsic::amdgcn_mfma_f32_4x4x1f32, {}, {x, x, zero, b.getInt32(0), b.getInt32(0), b.getInt32(0)});
+    return b.CreateIntrinsic(llvm::Intrinsic::amdgcn_mfma_f32_4x4x1f32, {},
+                             {x, x, zero, b.getInt32(0), b.getInt32(0), b.getInt32(0)});
   });
   target->object(*m);
 }
