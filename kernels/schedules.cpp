@@ -13,7 +13,7 @@ Packing key_packing(const Caps& caps) { return {{{1, caps.lanes}}}; }
 Schedule matmul_schedule(const Caps& caps, long rows, long depth) {
   Schedule s;
   if (caps.simd) {
-    int m = caps.lanes >= 16 ? 8 : caps.lanes >= 8 ? 6 : 4;
+    int m = caps.lanes >= 16 ? 12 : caps.lanes >= 8 ? 6 : 4;
     s.tile = {{"m", m}, {"n", panel(caps)}, {"k", 4}};
     s.packing = {{"B", weight_packing(caps)}};
     constexpr long l2_bytes = 80 << 10;
