@@ -9,10 +9,17 @@ file(GLOB bench_sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/bench/*_bench.cp
 foreach(source IN LISTS bench_sources)
   cmake_path(GET source STEM name)
   wavetile_program(${name} ${source})
-  target_link_libraries(${name} PRIVATE wavetile_bench wavetile_gpt2 benchmark::benchmark_main wavetile_version)
+  target_link_libraries(${name} PRIVATE wavetile_bench wavetile_gpt2 benchmark::benchmark CLI11::CLI11 wavetile_version)
 endforeach()
-wavetile_program(wavetile-machine bench/machine_main.cpp)
-target_link_libraries(wavetile-machine PRIVATE wavetile_bench CLI11::CLI11 nlohmann_json::nlohmann_json)
+# bench/machine_main.cpp gives wavetile-machine.
+file(GLOB bench_programs CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/bench/*_main.cpp)
+foreach(source IN LISTS bench_programs)
+  cmake_path(GET source STEM name)
+  string(REGEX REPLACE "^(.*)_main$" "wavetile-\\1" name ${name})
+  wavetile_program(${name} ${source})
+  target_link_libraries(${name} PRIVATE wavetile_bench wavetile_gpt2 CLI11::CLI11 nlohmann_json::nlohmann_json
+                                        wavetile_version)
+endforeach()
 
 file(GLOB example_sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/examples/*.cpp)
 foreach(source IN LISTS example_sources)
@@ -34,17 +41,21 @@ target_link_libraries(wavetile_codegen_testing PUBLIC wavetile_codegen PRIVATE L
 target_include_directories(wavetile_codegen_testing SYSTEM PRIVATE ${LLVM_INCLUDE_DIRS})
 target_precompile_headers(wavetile_codegen_testing REUSE_FROM wavetile_codegen)
 
-# One program for tests/ and one for each folder in it: what a test needs decides where it stands. ctest runs each case
-# in a process of its own.
+# What tests share.
+wavetile_library(test_support tests/support)
+target_compile_definitions(wavetile_test_support PUBLIC WAVETILE_SOURCE_DIR="${PROJECT_SOURCE_DIR}")
+target_link_libraries(wavetile_test_support PUBLIC wavetile_gpt2 wavetile_bench wavetile_codegen_testing
+                                                   nlohmann_json::nlohmann_json GTest::gmock)
+
+# One program for tests/ and one for each folder of tests in it: what a test needs decides where it stands. ctest runs
+# each case in a process of its own.
 function(wavetile_tests name folder)
-  file(GLOB sources CONFIGURE_DEPENDS ${folder}/*.cpp)
+  file(GLOB sources CONFIGURE_DEPENDS ${folder}/*_test.cpp)
   if(NOT sources)
     return()
   endif()
   wavetile_program(${name} "${sources}")
-  target_compile_definitions(${name} PRIVATE WAVETILE_SOURCE_DIR="${PROJECT_SOURCE_DIR}")
-  target_link_libraries(${name} PRIVATE wavetile_gpt2 wavetile_bench wavetile_codegen_testing
-                                        nlohmann_json::nlohmann_json GTest::gmock GTest::gtest_main)
+  target_link_libraries(${name} PRIVATE wavetile_test_support GTest::gtest_main)
   gtest_discover_tests(${name} DISCOVERY_MODE PRE_TEST DISCOVERY_TIMEOUT 60)
 endfunction()
 
@@ -56,6 +67,10 @@ foreach(folder IN LISTS test_folders)
     wavetile_tests(test_${name} ${folder})
   endif()
 endforeach()
+if(TARGET test_gpt2)
+  target_compile_definitions(test_gpt2 PRIVATE GPT2_DSL_RUN="$<TARGET_FILE:gpt2-dsl-run>")
+  add_dependencies(test_gpt2 gpt2-dsl-run)
+endif()
 
 # The installed package builds and runs the examples, as an author's project would.
 if(example_sources AND NOT WAVETILE_SANITIZE)

@@ -14,6 +14,7 @@ struct Caps {
   int accumulators = 1 << 20;  // registers that a dot may sum in at a time, beside its operands
   int vector_bytes = 16;    // the widest memory access of a thread with implicit lanes
   int shared_bytes = 0;     // of a block
+  bool bf16_dot = false;    // dots of two bf16 tiles take two steps of k at a time, and that pays
 };
 
 }  // namespace wavetile

@@ -121,7 +121,11 @@ CompiledKernel compile(const Graph& g, const Signature& sig, const Schedule& s, 
     Dumper none({}, "");
     return t.assembly(*lower_all(g, sig, s, t, none).module);  // printing uses a module up
   });
-  l.kernel.object = t.object(*l.module);
+  try {
+    l.kernel.object = t.object(*l.module);
+  } catch (const Error& e) {  // resources: the target cannot know the kernel's line
+    throw Error(g.loc, e.what());
+  }
   return std::move(l.kernel);
 }
 

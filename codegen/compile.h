@@ -18,7 +18,8 @@ class Target;
 using TargetPtr = std::shared_ptr<const Target>;
 
 /// The machine that this process runs on, with all of its features. `level` narrows them, for tests and comparisons:
-/// "" (all), "avx512", "avx2", "baseline" (what every x86-64 has); an error where the machine lacks it.
+/// "" (all, the bf16 dot where it pays), "avx512bf16" (with the dot), "avx512", "avx2", "baseline" (what every x86-64
+/// has); an error where the machine lacks it.
 TargetPtr cpu_target(const std::string& level = "");
 /// An AMD GPU by its name: gfx1151, gfx1100, gfx942, ... The code object is for the HSA runtime.
 TargetPtr amdgpu_target(const std::string& chip);

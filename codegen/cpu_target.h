@@ -25,6 +25,7 @@ class CpuTarget : public Target {
   llvm::Value* shuffle(Builder& b, llvm::Value* v, const LaneMap& map) const override;
   void barrier(Builder& b) const override;
   llvm::Value* shared_memory(llvm::Module& m, Builder& b, int bytes) const override;
+  llvm::Value* dot2(Builder& b, DType type, llvm::Value* acc, llvm::Value* a0, llvm::Value* a1, llvm::Value* b0, llvm::Value* b1) const override;
   void optimise(llvm::Module& m) const override;
   std::string assembly(llvm::Module& m) const override;
   std::vector<char> object(llvm::Module& m) const override;
@@ -36,8 +37,6 @@ class CpuTarget : public Target {
 
   Caps caps_;
   std::string triple_, cpu_, features_;
-  bool fma_ = true;        // a*b + c in one instruction
-  bool bf16_dot_ = false;  // vdpbf16ps
 };
 
 }  // namespace wavetile

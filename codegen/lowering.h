@@ -63,6 +63,7 @@ class Lowering {
     };
     std::vector<Register> regs;
     bool contiguous = false;  // lane l adds l
+    bool pairs = false;       // lane l adds 2l
     int64_t multiple = 1;     // every lane's offset, less `fixed`, is a multiple of this
   };
   Access access(const Op& op, const Layout& l);
@@ -75,6 +76,7 @@ class Lowering {
   };
   Load plan_load(const Op& op, const Layout& l);
   llvm::Value* loaded(Load& plan, int reg);
+  bool load_pair(Load& plan, size_t reg);
   Registers load(const Op& op, const Layout& l);
   void store(const Op& op, const Layout& l);
   llvm::Value* stride(int tensor, size_t dim);

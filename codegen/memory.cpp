@@ -171,20 +171,21 @@ Lowering::Access Lowering::access(const Op& op, const Layout& l) {
     const bool clamps = separable && op.kind == OpKind::load && std::any_of(mask_of.begin(), mask_of.end(), [](LValue* m) { return m; }) &&
                         std::none_of(mask_of.begin(), mask_of.end(), [](LValue* m) { return m && width(m); });
     if (along && !clamps) add_shared(along);
-    std::map<std::pair<int, LValue*>, LValue*> clamped;
+    std::map<std::pair<int, LValue*>, std::pair<LValue*, int>> clamped;  // its offset, and a number that tells it from others
     for (size_t r = 0; r < a.regs.size(); ++r) {
       auto& reg = a.regs[r];
       auto add = [&](LValue* v) { reg.offset = reg.offset ? b_.CreateAdd(reg.offset, v) : v; };
       int c0 = p ? at[r][axis] : 0;
       if (separable && clamps) {
-        LValue*& offset = clamped[{c0, mask_of[r]}];
+        auto& [offset, number] = clamped[{c0, mask_of[r]}];
         if (!offset) {
+          number = static_cast<int>(clamped.size());
           offset = b_.CreateAdd(along ? along : i64(0), i64(scaled(c0)));
           if (!fixed && c0 / b) offset = b_.CreateAdd(offset, b_.CreateMul(s, i64(c0 / b)));
           if (mask_of[r]) offset = b_.CreateSelect(mask_of[r], offset, i64(0));
         }
         add(offset);
-        reg.varying.push_back(static_cast<int>(r));  // never side by side
+        reg.varying.push_back(number);
       } else if (separable && p) {
         reg.fixed += scaled(c0);
         if (!fixed) reg.varying.push_back(static_cast<int>(b > 1 ? c0 / b : c0));
@@ -207,8 +208,11 @@ Lowering::Access Lowering::access(const Op& op, const Layout& l) {
       if (std::none_of(op.index.begin(), op.index.end(), [&](const Index& i) { return i.range == axis; }))
         for (size_t r = 0; r < a.regs.size(); ++r) a.regs[r].mask = both(a.regs[r].mask, inside(l, static_cast<int>(r), axis));
   if (lanes_vary && lanes_known) {
-    a.contiguous = true;
-    for (size_t i = 0; i < lane_offsets.size(); ++i) a.contiguous &= lane_offsets[i] == static_cast<int64_t>(i);
+    a.contiguous = a.pairs = true;
+    for (size_t i = 0; i < lane_offsets.size(); ++i) {
+      a.contiguous &= lane_offsets[i] == static_cast<int64_t>(i);
+      a.pairs &= lane_offsets[i] == static_cast<int64_t>(2 * i);
+    }
   }
   for (auto& reg : a.regs) {
     LValue* own = b_.CreateAdd(shared, i64(reg.fixed));
@@ -251,6 +255,29 @@ Registers Lowering::load(const Op& op, const Layout& l) {
   return plan.loaded;
 }
 
+// Two registers whose lanes alternate in memory (steps of k that a packing puts side by side) come in one read.
+bool Lowering::load_pair(Load& plan, size_t r) {
+  const auto& regs = plan.access.regs;
+  for (size_t other = 0; other < regs.size(); ++other) {
+    if (std::abs(regs[other].fixed - regs[r].fixed) != 1 || regs[other].varying != regs[r].varying || regs[other].address != regs[r].address) continue;
+    if (regs[r].zero_outside || (regs[r].address && width(regs[r].address))) return false;
+    size_t even = regs[r].fixed < regs[other].fixed ? r : other, odd = even == r ? other : r;
+    DType dtype = g().tensors[static_cast<size_t>(plan.op->tensor)].dtype;
+    llvm::Type* e = llvm_type(b_.getContext(), dtype);
+    int lanes = caps_.lanes;
+    LValue* offset = regs[even].address ? b_.CreateSelect(regs[even].address, regs[even].offset, i64(0)) : regs[even].offset;
+    LValue* both = b_.CreateAlignedLoad(llvm::FixedVectorType::get(e, static_cast<unsigned>(2 * lanes)), pointer(plan.op->tensor, e, offset),
+                                        llvm::Align(static_cast<uint64_t>(size_of(dtype))));
+    for (size_t half : {even, odd}) {
+      std::vector<int> mask;
+      for (int i = 0; i < lanes; ++i) mask.push_back(2 * i + (half == odd));
+      plan.loaded[half] = b_.CreateShuffleVector(both, mask);
+    }
+    return true;
+  }
+  return false;
+}
+
 LValue* Lowering::loaded(Load& plan, int reg_number) {
   auto r = static_cast<size_t>(reg_number);
   if (plan.loaded[r]) return plan.loaded[r];
@@ -289,6 +316,8 @@ LValue* Lowering::loaded(Load& plan, int reg_number) {
     llvm::Align align(static_cast<uint64_t>(size));
     v = reg.address && !all_or_none ? b_.CreateMaskedLoad(t, p, align, reg.address, llvm::Constant::getNullValue(t))
                                  : static_cast<LValue*>(b_.CreateAlignedLoad(t, p, align));
+  } else if (a.pairs && dtype != DType::b1 && load_pair(plan, r)) {
+    return plan.loaded[r];
   } else {
     auto* t = llvm::FixedVectorType::get(e, lanes);
     LValue* offsets = (vec(reg.lanes) + vec(reg.offset)).v;

@@ -6,10 +6,10 @@
 
 namespace wavetile::kernels {
 
-Kernel attention(DType cache, double scale) {
-  return with_float(cache, [scale]<class C>(C) {
+Kernel attention(DType cache, double scale, DType out) {
+  return with_floats(cache, out, [scale]<class C, class Out>(C, Out) {
     return Kernel("attention", {"Q", "K", "V", "Start", "O"},
-                  [scale](Tensor<f32> Q, Tensor<C> K, Tensor<C> V, Tensor<i32> Start, Tensor<f32> O) {
+                  [scale](Tensor<f32> Q, Tensor<C> K, Tensor<C> V, Tensor<i32> Start, Tensor<Out> O) {
       constexpr double inf = std::numeric_limits<double>::infinity();
       Range h = parallel("head", Q.dim(0)), m = parallel("m", Q.dim(1));
       Range d = whole("d", Q.dim(2)), e = whole("e", O.dim(2));

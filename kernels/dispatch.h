@@ -18,4 +18,16 @@ auto with_float(DType t, F f) {
   }
 }
 
+// Weights, and activations that are f32 or bf16.
+template <class F>
+auto with_floats(DType weights, DType activations, F f) {
+  if (activations != DType::f32 && activations != DType::bf16)
+    throw Error(fmt::format("the kernel library keeps activations as f32 or bf16, not as {}", name_of(activations)));
+  return with_float(weights, [&](auto w) { return activations == DType::bf16 ? f(w, bf16{}) : f(w, f32{}); });
+}
+template <class F>
+auto with_floats(DType weights, DType inputs, DType out, F f) {
+  return with_floats(weights, inputs, [&](auto w, auto i) { return with_floats(DType::f32, out, [&](auto, auto o) { return f(w, i, o); }); });
+}
+
 }  // namespace wavetile::kernels

@@ -1,8 +1,9 @@
 // The kernel library. Every kernel is written in the DSL; the schedules that go with them are in schedules.h.
 //
 // Shapes stand in the order of the parameters. Activations are f32; `weights` (and `cache`) name the element type of
-// what is stored: f32, f16 or bf16. Products are accumulated in f32, over k in ascending order, so that a row's result
-// depends neither on how many rows there are nor on the number of threads.
+// what is stored: f32, f16 or bf16. `inputs` is the type of a product's other factor (and `out` of what will be one):
+// f32, or bf16 for machines that multiply pairs of bf16. Products are accumulated in f32, over k in ascending order, so
+// that a row's result depends neither on how many rows there are nor on the number of threads.
 #pragma once
 
 #include "dsl/dsl.h"
@@ -16,19 +17,19 @@ Kernel batched_matmul(DType weights);
 
 enum class Activation { none, gelu };
 /// C[m,n] = activation(A[m,k] · B[k,n] + Bias[n])
-Kernel linear(DType weights, Activation activation = Activation::none);
+Kernel linear(DType weights, Activation activation = Activation::none, DType inputs = DType::f32, DType out = DType::f32);
 /// C[m,n] = R[m,n] + (A[m,k] · B[k,n] + Bias[n]); C may be R.
-Kernel linear_residual(DType weights);
+Kernel linear_residual(DType weights, DType inputs = DType::f32);
 
 /// y[n] = x[k] · B[k,n]
-Kernel gemv(DType weights);
+Kernel gemv(DType weights, DType inputs = DType::f32);
 /// y[n] = activation(x[k] · B[k,n] + Bias[n])
-Kernel gemv_linear(DType weights, Activation activation = Activation::none);
+Kernel gemv_linear(DType weights, Activation activation = Activation::none, DType inputs = DType::f32, DType out = DType::f32);
 /// y[n] = r[n] + (x[k] · B[k,n] + Bias[n]); y may be r.
-Kernel gemv_residual(DType weights);
+Kernel gemv_residual(DType weights, DType inputs = DType::f32);
 
 /// Y[row,:] = (X[row,:] - mean) / sqrt(variance + eps) * Gain[:] + Bias[:]     (Ba et al. 2016; two passes)
-Kernel layernorm(double eps = 1e-5);
+Kernel layernorm(double eps = 1e-5, DType out = DType::f32);
 /// Y[row,:] = softmax(X[row,:])
 Kernel softmax();
 /// Y[b,row,:] = softmax(X[b,row,:] * scale) over columns <= Start[0] + row; the columns after get 0.
@@ -39,7 +40,7 @@ Kernel argmax();
 /// O[head,row,:] = softmax(scale · Q[head,row,:] · K[head,t,:] over t <= Start[0] + row) · V[head,t,:], without ever
 /// holding a row of scores (Dao et al. 2022). Start[0] is how many positions came before row 0; K and V hold
 /// Start[0] + rows positions at least. Keys that the mask hides are not read. The fold over t can be split.
-Kernel attention(DType cache, double scale);
+Kernel attention(DType cache, double scale, DType out = DType::f32);
 /// K[head, Start[0] + row, :] = NewK[head,row,:], and V likewise, in place.
 Kernel append_to_cache(DType cache);
 

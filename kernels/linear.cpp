@@ -7,12 +7,12 @@
 namespace wavetile::kernels {
 namespace {
 
-template <class W>
-Tile product(Tensor<f32> A, Tensor<W> B, Range m, Range n) {
+template <class I, class W>
+Tile product(Tensor<I> A, Tensor<W> B, Range m, Range n) {
   return fold(serial("k", A.dim(1)), fill(0, m, n), [=](Range k, Tile acc) { return acc + dot(A(m, k), B(k, n), k); });
 }
-template <class W>
-Tile product(Tensor<f32> X, Tensor<W> B, Range n) {
+template <class I, class W>
+Tile product(Tensor<I> X, Tensor<W> B, Range n) {
   return fold(serial("k", X.dim(0)), fill(0, n), [=](Range k, Tile acc) { return acc + dot(X(k), B(k, n), k); });
 }
 Tile apply(Activation a, Tile x) { return a == Activation::gelu ? gelu(x) : x; }
@@ -39,45 +39,45 @@ Kernel batched_matmul(DType weights) {
   });
 }
 
-Kernel linear(DType weights, Activation a) {
-  return with_float(weights, [a]<class W>(W) {
-    return Kernel("linear" + suffix(a), {"A", "B", "Bias", "C"}, [a](Tensor<f32> A, Tensor<W> B, Tensor<f32> Bias, Tensor<f32> C) {
+Kernel linear(DType weights, Activation a, DType inputs, DType out) {
+  return with_floats(weights, inputs, out, [a]<class W, class I, class O>(W, I, O) {
+    return Kernel("linear" + suffix(a), {"A", "B", "Bias", "C"}, [a](Tensor<I> A, Tensor<W> B, Tensor<f32> Bias, Tensor<O> C) {
       Range m = parallel("m", A.dim(0)), n = parallel("n", B.dim(1));
       C(m, n) = apply(a, product(A, B, m, n) + Bias(n));
     });
   });
 }
 
-Kernel linear_residual(DType weights) {
-  return with_float(weights, []<class W>(W) {
-    return Kernel("linear_residual", {"A", "B", "Bias", "R", "C"}, [](Tensor<f32> A, Tensor<W> B, Tensor<f32> Bias, Tensor<f32> R, Tensor<f32> C) {
+Kernel linear_residual(DType weights, DType inputs) {
+  return with_floats(weights, inputs, []<class W, class I>(W, I) {
+    return Kernel("linear_residual", {"A", "B", "Bias", "R", "C"}, [](Tensor<I> A, Tensor<W> B, Tensor<f32> Bias, Tensor<f32> R, Tensor<f32> C) {
       Range m = parallel("m", A.dim(0)), n = parallel("n", B.dim(1));
       C(m, n) = R(m, n) + (product(A, B, m, n) + Bias(n));
     });
   });
 }
 
-Kernel gemv(DType weights) {
-  return with_float(weights, []<class W>(W) {
-    return Kernel("gemv", {"X", "B", "Y"}, [](Tensor<f32> X, Tensor<W> B, Tensor<f32> Y) {
+Kernel gemv(DType weights, DType inputs) {
+  return with_floats(weights, inputs, []<class W, class I>(W, I) {
+    return Kernel("gemv", {"X", "B", "Y"}, [](Tensor<I> X, Tensor<W> B, Tensor<f32> Y) {
       Range n = parallel("n", B.dim(1));
       Y(n) = product(X, B, n);
     });
   });
 }
 
-Kernel gemv_linear(DType weights, Activation a) {
-  return with_float(weights, [a]<class W>(W) {
-    return Kernel("gemv_linear" + suffix(a), {"X", "B", "Bias", "Y"}, [a](Tensor<f32> X, Tensor<W> B, Tensor<f32> Bias, Tensor<f32> Y) {
+Kernel gemv_linear(DType weights, Activation a, DType inputs, DType out) {
+  return with_floats(weights, inputs, out, [a]<class W, class I, class O>(W, I, O) {
+    return Kernel("gemv_linear" + suffix(a), {"X", "B", "Bias", "Y"}, [a](Tensor<I> X, Tensor<W> B, Tensor<f32> Bias, Tensor<O> Y) {
       Range n = parallel("n", B.dim(1));
       Y(n) = apply(a, product(X, B, n) + Bias(n));
     });
   });
 }
 
-Kernel gemv_residual(DType weights) {
-  return with_float(weights, []<class W>(W) {
-    return Kernel("gemv_residual", {"X", "B", "Bias", "R", "Y"}, [](Tensor<f32> X, Tensor<W> B, Tensor<f32> Bias, Tensor<f32> R, Tensor<f32> Y) {
+Kernel gemv_residual(DType weights, DType inputs) {
+  return with_floats(weights, inputs, []<class W, class I>(W, I) {
+    return Kernel("gemv_residual", {"X", "B", "Bias", "R", "Y"}, [](Tensor<I> X, Tensor<W> B, Tensor<f32> Bias, Tensor<f32> R, Tensor<f32> Y) {
       Range n = parallel("n", B.dim(1));
       Y(n) = R(n) + (product(X, B, n) + Bias(n));
     });

@@ -5,17 +5,22 @@
 namespace wavetile::kernels {
 
 int panel(const Caps& caps) { return 2 * caps.lanes; }
-Packing weight_packing(const Caps& caps) { return {{{1, panel(caps)}}}; }
+Packing weight_packing(const Caps& caps, DType weights) {
+  if (!caps.simd) return {};
+  if (caps.bf16_dot && weights == DType::bf16) return {{{1, panel(caps)}, {0, 2}}};
+  return {{{1, panel(caps)}}};
+}
+DType input_type(const Caps& caps, DType weights) { return caps.bf16_dot && weights == DType::bf16 ? DType::bf16 : DType::f32; }
 Packing key_packing(const Caps& caps) { return {{{1, caps.lanes}}}; }
 
 // On a CPU the tile is what the registers hold: rows × 2 vectors of accumulators, with room for two vectors of weights
 // and a broadcast. The walk keeps a block of rows in the second-level cache while the weights stream past it.
-Schedule matmul_schedule(const Caps& caps, long rows, long depth) {
+Schedule matmul_schedule(const Caps& caps, DType weights, long rows, long depth) {
   Schedule s;
   if (caps.simd) {
     int m = caps.lanes >= 16 ? 12 : caps.lanes >= 8 ? 6 : 4;
     s.tile = {{"m", m}, {"n", panel(caps)}, {"k", 4}};
-    s.packing = {{"B", weight_packing(caps)}};
+    s.packing = {{"B", weight_packing(caps, weights)}};
     constexpr long l2_bytes = 80 << 10;
     long run = std::max(2l, l2_bytes / (4 * std::max(depth, 1l) * m));
     if (rows > run * m) s.order = {{"m", static_cast<int>(run)}, {"n", 0}, {"m", 0}};
@@ -28,11 +33,11 @@ Schedule matmul_schedule(const Caps& caps, long rows, long depth) {
 }
 
 // Eight vectors of accumulators hide the latency of the multiply-adds, and four panels are four streams of memory.
-Schedule gemv_schedule(const Caps& caps) {
+Schedule gemv_schedule(const Caps& caps, DType weights) {
   Schedule s;
   if (caps.simd) {
     s.tile = {{"n", 4 * panel(caps)}, {"k", 4}};
-    s.packing = {{"B", weight_packing(caps)}};
+    s.packing = {{"B", weight_packing(caps, weights)}};
   } else {
     s.tile = {{"n", 4 * caps.lanes}, {"k", 8}};
   }
@@ -57,9 +62,9 @@ Schedule append_schedule(const Caps& caps) {
   return s;
 }
 
-Schedule embedding_schedule(const Caps& caps) {
+Schedule embedding_schedule(const Caps& caps, DType weights) {
   Schedule s;
-  if (caps.simd) s.packing = {{"Tokens", {{{1, panel(caps)}}}}};
+  if (caps.simd) s.packing = {{"Tokens", weight_packing(caps, weights)}};
   s.tile = {{"row", 1}, {"col", 4 * caps.lanes}};
   return s;
 }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "codegen/caps.h"
+#include "dsl/dtype.h"
 #include "dsl/schedule.h"
 
 namespace wavetile::kernels {
@@ -9,15 +10,18 @@ namespace wavetile::kernels {
 /// Columns of a panel of packed weights: every product reads its weights B[k,n] as [n/panel][k][panel].
 int panel(const Caps& caps);
 /// How a weight matrix B[k,n] (or a tied embedding) is laid out once, for all kernels that read it.
-Packing weight_packing(const Caps& caps);
+/// Machines that multiply pairs of bf16 want two steps of k side by side: [n/panel][k/2][panel][2].
+Packing weight_packing(const Caps& caps, DType weights);
+/// The type that products want their other factor in.
+DType input_type(const Caps& caps, DType weights);
 /// How K[head,t,d] of a cache lies in memory: positions in the lanes.
 Packing key_packing(const Caps& caps);
 
-Schedule matmul_schedule(const Caps& caps, long rows_to_expect, long depth);
-Schedule gemv_schedule(const Caps& caps);
+Schedule matmul_schedule(const Caps& caps, DType weights, long rows_to_expect, long depth);
+Schedule gemv_schedule(const Caps& caps, DType weights);
 Schedule attention_schedule(const Caps& caps, bool one_row);
 Schedule append_schedule(const Caps& caps);
-Schedule embedding_schedule(const Caps& caps);
+Schedule embedding_schedule(const Caps& caps, DType weights);
 Schedule rows_schedule(const Caps& caps);
 
 }  // namespace wavetile::kernels

@@ -39,93 +39,118 @@ struct Sample {
 };
 
 Sample row_sum(int cols, int warps = 1) {
-  return {Kernel("row_sum", {"X", "Y"}, [=](Tensor<f32> X, Tensor<f32> Y) {
-            Range r = parallel("row", X.dim(0)), c = whole("col", cols);
-            Y(r) = sum(X(r, c), c);
-          }),
-          {dense_spec(DType::f32, {std::nullopt, cols}), dense_spec(DType::f32, {std::nullopt})}, schedule({{"row", 1}}, warps)};
+  return {Kernel("row_sum", {"X", "Y"},
+                 [=](Tensor<f32> X, Tensor<f32> Y) {
+                   Range r = parallel("row", X.dim(0)), c = whole("col", cols);
+                   Y(r) = sum(X(r, c), c);
+                 }),
+          {dense_spec(DType::f32, {std::nullopt, cols}), dense_spec(DType::f32, {std::nullopt})},
+          schedule({{"row", 1}}, warps)};
 }
 Sample row_argmax(int cols) {
-  return {Kernel("row_argmax", {"X", "Y"}, [=](Tensor<f32> X, Tensor<i32> Y) {
-            Range r = parallel("row", X.dim(0)), c = whole("col", cols);
-            Y(r) = argmax(X(r, c), c);
-          }),
-          {dense_spec(DType::f32, {std::nullopt, cols}), dense_spec(DType::i32, {std::nullopt})}, schedule({{"row", 1}})};
+  return {Kernel("row_argmax", {"X", "Y"},
+                 [=](Tensor<f32> X, Tensor<i32> Y) {
+                   Range r = parallel("row", X.dim(0)), c = whole("col", cols);
+                   Y(r) = argmax(X(r, c), c);
+                 }),
+          {dense_spec(DType::f32, {std::nullopt, cols}), dense_spec(DType::i32, {std::nullopt})},
+          schedule({{"row", 1}})};
 }
 Sample softmax(int cols) {
-  return {Kernel("softmax", {"X", "Y"}, [=](Tensor<f32> X, Tensor<f32> Y) {
-            Range r = parallel("row", X.dim(0)), c = whole("col", cols);
-            Tile x = X(r, c);
-            Tile e = exp(x - max(x, c));
-            Y(r, c) = e / sum(e, c);
-          }),
-          {dense_spec(DType::f32, {std::nullopt, cols}), dense_spec(DType::f32, {std::nullopt, cols})}, schedule({{"row", 1}})};
+  return {Kernel("softmax", {"X", "Y"},
+                 [=](Tensor<f32> X, Tensor<f32> Y) {
+                   Range r = parallel("row", X.dim(0)), c = whole("col", cols);
+                   Tile x = X(r, c);
+                   Tile e = exp(x - max(x, c));
+                   Y(r, c) = e / sum(e, c);
+                 }),
+          {dense_spec(DType::f32, {std::nullopt, cols}), dense_spec(DType::f32, {std::nullopt, cols})},
+          schedule({{"row", 1}})};
 }
 Sample layernorm(int cols) {
-  return {Kernel("layernorm", {"X", "W", "B", "Y"}, [=](Tensor<f32> X, Tensor<f32> W, Tensor<f32> B, Tensor<f32> Y) {
-            Range r = parallel("row", X.dim(0)), c = whole("col", cols);
-            Tile x = X(r, c);
-            Tile d = x - mean(x, c);
-            Y(r, c) = d * rsqrt(mean(d * d, c) + 1e-5) * W(c) + B(c);
-          }),
+  return {Kernel("layernorm", {"X", "W", "B", "Y"},
+                 [=](Tensor<f32> X, Tensor<f32> W, Tensor<f32> B, Tensor<f32> Y) {
+                   Range r = parallel("row", X.dim(0)), c = whole("col", cols);
+                   Tile x = X(r, c);
+                   Tile d = x - mean(x, c);
+                   Y(r, c) = d * rsqrt(mean(d * d, c) + 1e-5) * W(c) + B(c);
+                 }),
           {dense_spec(DType::f32, {std::nullopt, cols}), dense_spec(DType::f32, {cols}), dense_spec(DType::f32, {cols}),
            dense_spec(DType::f32, {std::nullopt, cols})},
           schedule({{"row", 1}})};
 }
 Sample vector_add() {
-  return {Kernel("vector_add", {"A", "B", "C"}, [](Tensor<f32> A, Tensor<f32> B, Tensor<f32> C) {
-            Range i = parallel("i", A.dim(0));
-            C(i) = A(i) + B(i);
-          }),
+  return {Kernel("vector_add", {"A", "B", "C"},
+                 [](Tensor<f32> A, Tensor<f32> B, Tensor<f32> C) {
+                   Range i = parallel("i", A.dim(0));
+                   C(i) = A(i) + B(i);
+                 }),
           Signature(3, dense_spec(DType::f32, {std::nullopt})), schedule({{"i", 1024}})};
 }
 template <class T>
 Sample matmul(int warps) {
-  return {Kernel("matmul", {"A", "B", "Bias", "C"}, [](Tensor<T> A, Tensor<T> B, Tensor<f32> Bias, Tensor<T> C) {
-            Range m = parallel("m", A.dim(0)), n = parallel("n", B.dim(1));
-            Tile acc = fold(serial("k", A.dim(1)), fill(0, m, n), [=](Range k, Tile acc) { return acc + dot(A(m, k), B(k, n), k); });
-            C(m, n) = cast<T>(acc + Bias(n));
-          }),
+  return {Kernel("matmul", {"A", "B", "Bias", "C"},
+                 [](Tensor<T> A, Tensor<T> B, Tensor<f32> Bias, Tensor<T> C) {
+                   Range m = parallel("m", A.dim(0)), n = parallel("n", B.dim(1));
+                   Tile acc = fold(serial("k", A.dim(1)), fill(0, m, n),
+                                   [=](Range k, Tile acc) { return acc + dot(A(m, k), B(k, n), k); });
+                   C(m, n) = cast<T>(acc + Bias(n));
+                 }),
           {dense_spec(T::dtype, {std::nullopt, 768}), dense_spec(T::dtype, {768, 2304}), dense_spec(DType::f32, {2304}),
            dense_spec(T::dtype, {std::nullopt, 2304})},
           schedule({{"m", 16}, {"n", 64}, {"k", 8}}, warps)};
 }
 Sample gather() {
-  return {Kernel("gather", {"Table", "I", "Y"}, [](Tensor<bf16> Table, Tensor<i32> I, Tensor<f32> Y) {
-            Range t = parallel("t", I.dim(0)), c = whole("c", 768);
-            Y(t, c) = cast<f32>(Table(I(t), c));
-          }),
-          {dense_spec(DType::bf16, {50257, 768}), dense_spec(DType::i32, {std::nullopt}), dense_spec(DType::f32, {std::nullopt, 768})},
+  return {Kernel("gather", {"Table", "I", "Y"},
+                 [](Tensor<bf16> Table, Tensor<i32> I, Tensor<f32> Y) {
+                   Range t = parallel("t", I.dim(0)), c = whole("c", 768);
+                   Y(t, c) = cast<f32>(Table(I(t), c));
+                 }),
+          {dense_spec(DType::bf16, {50257, 768}), dense_spec(DType::i32, {std::nullopt}),
+           dense_spec(DType::f32, {std::nullopt, 768})},
           schedule({{"t", 1}})};
 }
 Sample transpose() {
-  return {Kernel("transpose", {"X", "Y"}, [](Tensor<f32> X, Tensor<f32> Y) {
-            Range m = parallel("m", X.dim(0)), n = parallel("n", X.dim(1));
-            Y(n, m) = X(m, n);
-          }),
-          {dense_spec(DType::f32, {1024, 768}), dense_spec(DType::f32, {768, 1024})}, schedule({{"m", 32}, {"n", 32}})};
+  return {Kernel("transpose", {"X", "Y"},
+                 [](Tensor<f32> X, Tensor<f32> Y) {
+                   Range m = parallel("m", X.dim(0)), n = parallel("n", X.dim(1));
+                   Y(n, m) = X(m, n);
+                 }),
+          {dense_spec(DType::f32, {1024, 768}), dense_spec(DType::f32, {768, 1024})},
+          schedule({{"m", 32}, {"n", 32}})};
 }
 Sample attention() {
   Kernel k("attention", {"Q", "K", "V", "O"}, [](Tensor<f32> Q, Tensor<f32> K, Tensor<f32> V, Tensor<f32> O) {
     Range q = parallel("q", Q.dim(0)), d = whole("d", 64), e = whole("e", 64);
     Tile scaled = Q(q, d) * 0.125;
-    State s = fold(serial("t", 0, last(q) + 1), State{fill(-1e30, q), fill(0, q), fill(0, q, e)}, [=](Range t, const State& s) {
-      Tile score = where(index(t) <= index(q), dot(scaled, K(t, d), d), -1e30);
-      Tile m = max(s[0], max(score, t));
-      Tile p = exp(score - m), keep = exp(s[0] - m);
-      return State{m, s[1] * keep + sum(p, t), s[2] * keep + dot(p, V(t, e), t)};
-    });
+    State s = fold(serial("t", 0, last(q) + 1), State{fill(-1e30, q), fill(0, q), fill(0, q, e)},
+                   [=](Range t, const State& s) {
+                     Tile score = where(index(t) <= index(q), dot(scaled, K(t, d), d), -1e30);
+                     Tile m = max(s[0], max(score, t));
+                     Tile p = exp(score - m), keep = exp(s[0] - m);
+                     return State{m, s[1] * keep + sum(p, t), s[2] * keep + dot(p, V(t, e), t)};
+                   });
     O(q, e) = s[2] / s[1];
   });
   return {std::move(k), Signature(4, dense_spec(DType::f32, {std::nullopt, 64})), schedule({{"q", 1}, {"t", 32}})};
 }
 
 std::map<std::string, Sample> samples() {
-  return {{"row_sum 768", row_sum(768)},         {"row_sum 64", row_sum(64)},     {"row_sum 768, 4 warps", row_sum(768, 4)},
-          {"row_argmax", row_argmax(768)},       {"softmax 768", softmax(768)},   {"softmax 64", softmax(64)},
-          {"layernorm 768", layernorm(768)},     {"layernorm 64", layernorm(64)}, {"vector_add", vector_add()},
-          {"matmul f32", matmul<f32>(1)},        {"matmul bf16", matmul<bf16>(4)}, {"matmul f16", matmul<f16>(2)},
-          {"gather", gather()},                  {"transpose", transpose()},      {"attention", attention()}};
+  return {{"row_sum 768", row_sum(768)},
+          {"row_sum 64", row_sum(64)},
+          {"row_sum 768, 4 warps", row_sum(768, 4)},
+          {"row_argmax", row_argmax(768)},
+          {"softmax 768", softmax(768)},
+          {"softmax 64", softmax(64)},
+          {"layernorm 768", layernorm(768)},
+          {"layernorm 64", layernorm(64)},
+          {"vector_add", vector_add()},
+          {"matmul f32", matmul<f32>(1)},
+          {"matmul bf16", matmul<bf16>(4)},
+          {"matmul f16", matmul<f16>(2)},
+          {"gather", gather()},
+          {"transpose", transpose()},
+          {"attention", attention()}};
 }
 
 std::string assembly_of(const Sample& s, const std::string& chip) {
@@ -134,7 +159,8 @@ std::string assembly_of(const Sample& s, const std::string& chip) {
 bool is_wave64(const std::string& chip) { return caps_of(*amdgpu_target(chip)).lanes == 64; }
 
 class EachChip : public ::testing::TestWithParam<const char*> {};
-INSTANTIATE_TEST_SUITE_P(Amdgpu, EachChip, ::testing::ValuesIn(all_chips), [](const auto& info) { return std::string(info.param); });
+INSTANTIATE_TEST_SUITE_P(Amdgpu, EachChip, ::testing::ValuesIn(all_chips),
+                         [](const auto& info) { return std::string(info.param); });
 
 TEST_P(EachChip, CompilesEverythingWithoutScratch) {
   for (const auto& [name, s] : samples()) {
@@ -207,10 +233,12 @@ TEST_P(EachChip, GivesACodeObject) {
   CompiledKernel k = compile(s.kernel, s.signature, s.schedule, *amdgpu_target(GetParam()));
   ASSERT_GT(k.object.size(), 64u);
   EXPECT_EQ(std::memcmp(k.object.data(), "\177ELF", 4), 0);
-  auto half = [&](size_t at) { return static_cast<unsigned char>(k.object[at]) | static_cast<unsigned char>(k.object[at + 1]) << 8; };
-  EXPECT_EQ(half(16), 3);    // e_type: ET_DYN
-  EXPECT_EQ(half(18), 224);  // e_machine: EM_AMDGPU
-  EXPECT_EQ(k.object[8], 3); // EI_ABIVERSION: code object version 5
+  auto half = [&](size_t at) {
+    return static_cast<unsigned char>(k.object[at]) | static_cast<unsigned char>(k.object[at + 1]) << 8;
+  };
+  EXPECT_EQ(half(16), 3);     // e_type: ET_DYN
+  EXPECT_EQ(half(18), 224);   // e_machine: EM_AMDGPU
+  EXPECT_EQ(k.object[8], 3);  // EI_ABIVERSION: code object version 5
   std::string bytes(k.object.begin(), k.object.end());
   EXPECT_THAT(bytes, HasSubstr(std::string("softmax.kd\0", 11)));
   EXPECT_THAT(bytes, HasSubstr("amdhsa.kernels"));
@@ -219,7 +247,8 @@ TEST_P(EachChip, GivesACodeObject) {
 TEST(Amdgpu, CompilingTwiceGivesTheSameCodeObject) {
   Sample s = layernorm(768);
   auto target = amdgpu_target("gfx1151");
-  EXPECT_EQ(compile(s.kernel, s.signature, s.schedule, *target).object, compile(s.kernel, s.signature, s.schedule, *target).object);
+  EXPECT_EQ(compile(s.kernel, s.signature, s.schedule, *target).object,
+            compile(s.kernel, s.signature, s.schedule, *target).object);
 }
 
 template <class F>
@@ -240,7 +269,8 @@ TEST(Amdgpu, UnknownChipsAreErrors) {
 
 TEST(Amdgpu, TooManyWarpsAreAnError) {
   Sample s = row_sum(4096, 32);
-  EXPECT_THAT(error_of([&] { compile(s.kernel, s.signature, s.schedule, *amdgpu_target("gfx942")); }), HasSubstr("up to 16"));
+  EXPECT_THAT(error_of([&] { compile(s.kernel, s.signature, s.schedule, *amdgpu_target("gfx942")); }),
+              HasSubstr("up to 16"));
 }
 
 TEST(Amdgpu, SpillingIsAnError) {

@@ -21,7 +21,8 @@ std::optional<int> swizzled(const std::string& line, int l) {
   std::smatch m;
   if (std::regex_search(line, m, std::regex("swizzle\\(SWAP,(\\d+)\\)"))) return l ^ std::stoi(m[1]);
   if (std::regex_search(line, m, std::regex("swizzle\\(REVERSE,(\\d+)\\)"))) return l ^ (std::stoi(m[1]) - 1);
-  if (std::regex_search(line, m, std::regex("swizzle\\(BROADCAST,(\\d+),(\\d+)\\)"))) return (l & ~(std::stoi(m[1]) - 1)) + std::stoi(m[2]);
+  if (std::regex_search(line, m, std::regex("swizzle\\(BROADCAST,(\\d+),(\\d+)\\)")))
+    return (l & ~(std::stoi(m[1]) - 1)) + std::stoi(m[2]);
   if (!std::regex_search(line, m, std::regex("swizzle\\(BITMASK_PERM, ?\"([01pi]{5})\"\\)"))) return {};
   int from = l;
   for (int bit = 0; bit < 5; ++bit) {
@@ -37,8 +38,10 @@ std::optional<int> swizzled(const std::string& line, int l) {
 // register (ds_bpermute).
 std::optional<int> source(const std::string& line, int l, const std::map<std::string, uint32_t>& scalars) {
   std::smatch m;
-  if (std::regex_search(line, m, std::regex("quad_perm:\\[(\\d),(\\d),(\\d),(\\d)\\]"))) return (l & ~3) + std::stoi(m[1 + static_cast<size_t>(l & 3)]);
-  if (std::regex_search(line, m, std::regex("dpp8:\\[([0-7,]+)\\]"))) return (l & ~7) + (m[1].str()[2 * static_cast<size_t>(l & 7)] - '0');
+  if (std::regex_search(line, m, std::regex("quad_perm:\\[(\\d),(\\d),(\\d),(\\d)\\]")))
+    return (l & ~3) + std::stoi(m[1 + static_cast<size_t>(l & 3)]);
+  if (std::regex_search(line, m, std::regex("dpp8:\\[([0-7,]+)\\]")))
+    return (l & ~7) + (m[1].str()[2 * static_cast<size_t>(l & 7)] - '0');
   if (std::regex_search(line, m, std::regex("row_xmask:(\\d+)"))) return l ^ std::stoi(m[1]);
   if (std::regex_search(line, m, std::regex("row_ror:(\\d+)"))) return (l & ~15) + ((l - std::stoi(m[1])) & 15);
   if (line.find("row_half_mirror") != std::string::npos) return l ^ 7;

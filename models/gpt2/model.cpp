@@ -22,10 +22,13 @@ double bytes_of(const TensorView& t) {
   return n;
 }
 
-TensorView as_rows(const Buffer& b, int64_t offset, int64_t rows, int64_t columns) { return b.view(DType::f32, {rows, columns}, offset); }
+// Rows in a buffer laid out for f32; narrower ones leave room.
+TensorView as_rows(const Buffer& b, int64_t offset, int64_t rows, int64_t columns, DType dtype = DType::f32) {
+  return b.view(dtype, {rows, columns}, offset * 4 / size_of(dtype));
+}
 // A column block of every row, as heads: [heads, rows, size].
 TensorView as_heads(const TensorView& rows, int64_t first, int64_t heads, int64_t size) {
-  return {rows.dtype, static_cast<float*>(rows.data) + first, {heads, rows.extents[0], size}, {size, rows.strides[0], 1}};
+  return {rows.dtype, static_cast<char*>(rows.data) + first * size_of(rows.dtype), {heads, rows.extents[0], size}, {size, rows.strides[0], 1}};
 }
 TensorView as_vector(const TensorView& row) { return {row.dtype, row.data, {row.extents[1]}, {1}}; }
 
@@ -71,9 +74,10 @@ void Model::build(Program& p, int rows, const TensorView& ids) {
   const int64_t T = config_.max_seq_len, V = config_.vocab_size;
   const Caps& caps = caps_of(device_->target());
   const bool one = rows == 1;
-  TensorView x = as_rows(*activations_, 0, M, C), normal = as_rows(*activations_, T * C, M, C);
-  TensorView qkv = as_rows(*activations_, 2 * T * C, M, 3 * C), mixed = as_rows(*activations_, 5 * T * C, M, C);
-  TensorView hidden = as_rows(*activations_, 6 * T * C, M, 4 * C);
+  const DType inputs = input_type(caps, dtype_);
+  TensorView x = as_rows(*activations_, 0, M, C), normal = as_rows(*activations_, T * C, M, C, inputs);
+  TensorView qkv = as_rows(*activations_, 2 * T * C, M, 3 * C), mixed = as_rows(*activations_, 5 * T * C, M, C, inputs);
+  TensorView hidden = as_rows(*activations_, 6 * T * C, M, 4 * C, inputs);
   TensorView logits = logits_->view(DType::f32, {V});
 
   auto signature = [&](const Kernel& k, const std::vector<TensorView>& tensors, bool any_rows) {
@@ -88,7 +92,7 @@ void Model::build(Program& p, int rows, const TensorView& ids) {
     }
     return sig;
   };
-  Schedule row = rows_schedule(caps), vector = gemv_schedule(caps);
+  Schedule row = rows_schedule(caps), vector = gemv_schedule(caps, dtype_);
   const double scale = 1 / std::sqrt(static_cast<double>(D));
   for (bool record : {false, true}) {
     auto call = [&](const Kernel& k, const std::vector<TensorView>& tensors, const Schedule& s, const std::string& label, Work work = {}, bool any_rows = true) {
@@ -98,24 +102,24 @@ void Model::build(Program& p, int rows, const TensorView& ids) {
     auto product = [&](const TensorView& in, const LinearWeights& w, const TensorView& out, const TensorView* residual, Activation a, const std::string& label) {
       Work work{bytes_of(w.weight), 2.0 * static_cast<double>(M * w.weight.extents[0] * w.weight.extents[1])};
       if (one) {
-        if (residual) call(gemv_residual(dtype_), {as_vector(in), w.weight, w.bias, as_vector(*residual), as_vector(out)}, vector, label, work);
-        else call(gemv_linear(dtype_, a), {as_vector(in), w.weight, w.bias, as_vector(out)}, vector, label, work);
+        if (residual) call(gemv_residual(dtype_, inputs), {as_vector(in), w.weight, w.bias, as_vector(*residual), as_vector(out)}, vector, label, work);
+        else call(gemv_linear(dtype_, a, inputs, out.dtype), {as_vector(in), w.weight, w.bias, as_vector(out)}, vector, label, work);
       } else {
-        Schedule s = matmul_schedule(caps, rows, w.weight.extents[0]);
-        if (residual) call(linear_residual(dtype_), {in, w.weight, w.bias, *residual, out}, s, label, work);
-        else call(linear(dtype_, a), {in, w.weight, w.bias, out}, s, label, work);
+        Schedule s = matmul_schedule(caps, dtype_, rows, w.weight.extents[0]);
+        if (residual) call(linear_residual(dtype_, inputs), {in, w.weight, w.bias, *residual, out}, s, label, work);
+        else call(linear(dtype_, a, inputs, out.dtype), {in, w.weight, w.bias, out}, s, label, work);
       }
     };
-    call(embedding(dtype_), {weights_.tokens, weights_.positions, ids, start_, x}, embedding_schedule(caps), "embedding");
+    call(embedding(dtype_), {weights_.tokens, weights_.positions, ids, start_, x}, embedding_schedule(caps, dtype_), "embedding");
     for (size_t l = 0; l < weights_.layers.size(); ++l) {
       const LayerWeights& w = weights_.layers[l];
       const Cache& cache = caches_[l];
-      call(layernorm(config_.layernorm_eps), {x, w.ln_1.gain, w.ln_1.bias, normal}, row, "layernorm");
+      call(layernorm(config_.layernorm_eps, inputs), {x, w.ln_1.gain, w.ln_1.bias, normal}, row, "layernorm");
       product(normal, w.qkv, qkv, nullptr, Activation::none, "qkv");
       call(append_to_cache(dtype_), {as_heads(qkv, C, H, D), as_heads(qkv, 2 * C, H, D), start_, cache.k, cache.v}, append_schedule(caps), "append to cache");
-      call(attention(dtype_, scale), {as_heads(qkv, 0, H, D), cache.k, cache.v, start_, as_heads(mixed, 0, H, D)}, attention_schedule(caps, one), "attention");
+      call(attention(dtype_, scale, inputs), {as_heads(qkv, 0, H, D), cache.k, cache.v, start_, as_heads(mixed, 0, H, D)}, attention_schedule(caps, one), "attention");
       product(mixed, w.projection, x, &x, Activation::none, "projection");
-      call(layernorm(config_.layernorm_eps), {x, w.ln_2.gain, w.ln_2.bias, normal}, row, "layernorm");
+      call(layernorm(config_.layernorm_eps, inputs), {x, w.ln_2.gain, w.ln_2.bias, normal}, row, "layernorm");
       product(normal, w.fc, hidden, nullptr, Activation::gelu, "fc, gelu");
       product(hidden, w.fc_projection, x, &x, Activation::none, "fc projection");
     }
@@ -123,8 +127,8 @@ void Model::build(Program& p, int rows, const TensorView& ids) {
     TensorView last = x, out = normal;
     last.data = static_cast<float*>(x.data) + (M - 1) * C;
     last.extents[0] = out.extents[0] = 1;
-    call(layernorm(config_.layernorm_eps), {last, weights_.ln_f.gain, weights_.ln_f.bias, out}, row, "final layernorm", {}, false);
-    call(gemv(dtype_), {as_vector(out), weights_.head, logits}, vector, "logits", {bytes_of(weights_.head), 2.0 * static_cast<double>(C * V)}, false);
+    call(layernorm(config_.layernorm_eps, inputs), {last, weights_.ln_f.gain, weights_.ln_f.bias, out}, row, "final layernorm", {}, false);
+    call(gemv(dtype_, inputs), {as_vector(out), weights_.head, logits}, vector, "logits", {bytes_of(weights_.head), 2.0 * static_cast<double>(C * V)}, false);
     call(argmax(), {logits_->view(DType::f32, {1, V}), next_}, row, "argmax", {}, false);
   }
 }

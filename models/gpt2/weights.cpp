@@ -79,15 +79,23 @@ class Layouter {
     }
   }
 
-  // The source's element (k, n) lies at k * by_k + n * by_n.
+  // The source's element (k, n) lies at k * by_k + n * by_n. Runs along n are converted in one go, and then dealt out
+  // where a packing puts steps of k side by side.
   void fill(const StoredTensor& t, const TensorView& v, int64_t by_k, int64_t by_n) {
-    int64_t k = v.extents[0], n = v.extents[1];
-    int64_t panel = packing_.blocks.empty() ? n : packing_.blocks[0].size;
+    int64_t k = v.extents[0], n = v.extents[1], panel = n, pair = 1, size = size_of(dtype_);
+    for (const auto& b : packing_.blocks) (b.dim == 1 ? panel : pair) = b.size;
     pool_.parallel_for((n + panel - 1) / panel, 1, [&](int64_t begin, int64_t end, int) {
+      std::vector<uint16_t> run(static_cast<size_t>(panel) * 2);
       for (int64_t p = begin; p < end; ++p)
         for (int64_t i = 0; i < k; ++i) {
-          char* to = static_cast<char*>(v.data) + (p * v.strides[1] * (packing_.blocks.empty() ? 0 : 1) + i * v.strides[0]) * size_of(dtype_);
-          convert(t, i * by_k + p * panel * by_n, to, by_n, std::min(panel, n - p * panel), dtype_);
+          int64_t columns = std::min(panel, n - p * panel), first = i * by_k + p * panel * by_n;
+          char* to = static_cast<char*>(v.data) + ((packing_.blocks.empty() ? 0 : p * v.strides[1]) + i / pair * v.strides[0]) * size;
+          if (pair == 1) {
+            convert(t, first, to, by_n, columns, dtype_);
+            continue;
+          }
+          convert(t, first, run.data(), by_n, columns, dtype_);  // only 16-bit types are paired
+          for (int64_t c = 0; c < columns; ++c) reinterpret_cast<uint16_t*>(to)[c * pair + i % pair] = run[static_cast<size_t>(c)];
         }
     });
   }
@@ -122,7 +130,7 @@ void lay_out(const Checkpoint& c, Layouter& l, Weights& w) {
 
 Weights load_weights(const Checkpoint& checkpoint, Device& device, DType dtype) {
   ThreadPool pool(device.threads());
-  Packing packing = kernels::weight_packing(caps_of(device.target()));
+  Packing packing = kernels::weight_packing(caps_of(device.target()), dtype);
   Weights w;
   w.dtype = dtype;
   Layouter measure(nullptr, dtype, packing, pool);

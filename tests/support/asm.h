@@ -18,7 +18,8 @@ inline std::string instructions_of(const std::string& assembly, const std::strin
   while (std::getline(in, line)) {
     if (line.rfind(kernel + ":", 0) == 0) inside = true;
     if (line.rfind(".Lfunc_end", 0) == 0) inside = false;
-    if (inside && line.size() > 1 && line[0] == '\t' && std::isalpha(line[1])) out += line.substr(1, line.find(" ;") - 1) + "\n";
+    if (inside && line.size() > 1 && line[0] == '\t' && std::isalpha(line[1]))
+      out += line.substr(1, line.find(" ;") - 1) + "\n";
   }
   return out;
 }
@@ -26,7 +27,8 @@ inline std::string instructions_of(const std::string& assembly, const std::strin
 /// Matches of a regular expression; `pattern` stands at the start of an instruction.
 inline int count_instructions(const std::string& instructions, const std::string& pattern) {
   std::regex r("(^|\n)(" + pattern + ")");
-  return static_cast<int>(std::distance(std::sregex_iterator(instructions.begin(), instructions.end(), r), std::sregex_iterator()));
+  return static_cast<int>(
+      std::distance(std::sregex_iterator(instructions.begin(), instructions.end(), r), std::sregex_iterator()));
 }
 
 struct CrossLane {
