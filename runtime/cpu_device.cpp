@@ -69,7 +69,7 @@ class CpuQueue : public Queue {
       shares_[static_cast<size_t>(w)].end = grid * (w + 1) / workers;
     }
     int64_t grain = std::max<int64_t>(1, grid / (workers * 16));
-    pool_.run([&](int worker) {
+    pool_.share([&](int worker) {
       for (int64_t i = 0; i < workers; ++i) {
         Share& s = shares_[static_cast<size_t>((worker + i) % workers)];
         for (;;) {

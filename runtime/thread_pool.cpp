@@ -1,5 +1,5 @@
-// Invariant: between launches every worker has seen epoch == launch_.epoch, and
-// arrivals_.workers == epoch * (size() - 1) (mod 2^32). Only the thread inside run() changes launch_.
+// Invariant: fn and ctx of a launch are read by workers that have entered its gate, and the launch ends only when all of
+// those have finished; a worker that comes later finds the gate closed. Only the thread inside launch() changes them.
 #include "runtime/thread_pool.h"
 
 #include <sched.h>
@@ -80,12 +80,15 @@ void ThreadPool::check_range(std::int64_t n, std::int64_t grain) {
 void ThreadPool::publish(void (*fn)(void*, int), void* ctx) {
   launch_.fn = fn;
   launch_.ctx = ctx;
+  arrivals_.workers.store(0, std::memory_order_relaxed);
+  const std::uint32_t epoch = launch_.epoch.load(std::memory_order_relaxed) + 1;
+  launch_.gate.store(std::uint64_t{epoch} << 32 | kOpen, std::memory_order_release);
   // Sequentially consistent: notify_all() must not look for sleepers before the new epoch is visible.
-  launch_.epoch.fetch_add(1);
+  launch_.epoch.store(epoch);
   launch_.epoch.notify_all();
 }
 
-void ThreadPool::run(void (*fn)(void*, int), void* ctx) {
+void ThreadPool::launch(void (*fn)(void*, int), void* ctx, bool everyone) {
   if (running_.exchange(true, std::memory_order_acquire)) {
     throw Error(
         "thread pool: a launch is already running on this pool; a launch may not start another (nor may two threads "
@@ -93,7 +96,9 @@ void ThreadPool::run(void (*fn)(void*, int), void* ctx) {
   }
   publish(fn, ctx);
   call(0);
-  join();
+  if (everyone) join(static_cast<std::uint32_t>(threads_.size()));
+  const std::uint64_t gate = launch_.gate.fetch_and(~kOpen, std::memory_order_acq_rel);
+  join(static_cast<std::uint32_t>(gate & (kOpen - 1)));
   std::exception_ptr error;
   if (arrivals_.failed.load(std::memory_order_relaxed)) {
     error = std::move(arrivals_.error);
@@ -112,23 +117,30 @@ void ThreadPool::call(int worker) noexcept {
   }
 }
 
+bool ThreadPool::enter(std::uint32_t epoch) {
+  std::uint64_t gate = launch_.gate.load(std::memory_order_acquire);
+  while (gate >> 32 == epoch && (gate & kOpen))
+    if (launch_.gate.compare_exchange_weak(gate, gate + 1, std::memory_order_acquire)) return true;
+  return false;
+}
+
 void ThreadPool::work(int worker) {
   for (std::uint32_t seen = 0;;) {
     if (spin_) spin_until([&] { return launch_.epoch.load(std::memory_order_relaxed) != seen; });
     launch_.epoch.wait(seen, std::memory_order_acquire);
-    ++seen;  // by one exactly: no launch is published before this worker has arrived from the one before
+    seen = launch_.epoch.load(std::memory_order_acquire);
+    if (!enter(seen)) continue;
     if (launch_.fn == nullptr) return;
     call(worker);
-    const auto all = seen * static_cast<std::uint32_t>(size() - 1);
-    if (arrivals_.workers.fetch_add(1) + 1 == all) arrivals_.workers.notify_one();
+    arrivals_.workers.fetch_add(1);
+    arrivals_.workers.notify_one();
   }
 }
 
-void ThreadPool::join() {
-  const auto all = launch_.epoch.load(std::memory_order_relaxed) * static_cast<std::uint32_t>(size() - 1);
-  std::atomic<std::uint32_t>& workers = arrivals_.workers;
-  if (spin_) spin_until([&] { return workers.load(std::memory_order_relaxed) == all; });
-  for (std::uint32_t now; (now = workers.load(std::memory_order_acquire)) != all;) workers.wait(now);
+void ThreadPool::join(std::uint32_t workers) {
+  std::atomic<std::uint32_t>& done = arrivals_.workers;
+  if (spin_) spin_until([&] { return done.load(std::memory_order_relaxed) == workers; });
+  for (std::uint32_t now; (now = done.load(std::memory_order_acquire)) != workers;) done.wait(now);
 }
 
 }  // namespace wavetile

@@ -35,12 +35,19 @@ class ThreadPool {
   /// Calls fn(ctx, worker) once for each worker in [0, size()), all at the same time, and returns when all have
   /// returned. The first exception thrown by a worker is rethrown here, after the others have finished.
   /// Throws Error if a launch is already running on this pool.
-  void run(void (*fn)(void* ctx, int worker), void* ctx);
+  void run(void (*fn)(void* ctx, int worker), void* ctx) { launch(fn, ctx, true); }
 
   /// The same for a callable f(int worker).
   template <class F>
   void run(F&& f) {
     run([](void* ctx, int worker) { (*static_cast<std::remove_reference_t<F>*>(ctx))(worker); }, erase(f));
+  }
+
+  /// Calls f(0) here, and f(worker) in every other worker that comes along before that returns: for work that any of
+  /// them can finish alone. A worker that the system does not run holds nobody up. Otherwise as run().
+  template <class F>
+  void share(F&& f) {
+    launch([](void* ctx, int worker) { (*static_cast<std::remove_reference_t<F>*>(ctx))(worker); }, erase(f), false);
   }
 
   /// Calls f(int64_t begin, int64_t end, int worker) over consecutive pieces of [0, n), each `grain` long except the
@@ -68,16 +75,18 @@ class ThreadPool {
     std::atomic<std::int64_t> next{0};
   };
 
-  /// What the workers poll, on one cache line: a launch reaches a worker with a single miss.
+  /// What the workers poll, on one cache line: a launch reaches a worker with a single miss. `gate` says who may still
+  /// come: epoch << 32 | open << 31 | workers that have entered.
   struct alignas(kCacheLine) Launch {
     std::atomic<std::uint32_t> epoch{0};  // launches published so far; wraps
-    void (*fn)(void*, int) = nullptr;     // null: stop
+    std::atomic<std::uint64_t> gate{0};
+    void (*fn)(void*, int) = nullptr;  // null: stop
     void* ctx = nullptr;
   };
+  static constexpr std::uint64_t kOpen = std::uint64_t{1} << 31;
 
-  /// What the workers write. `workers` counts arrivals of all launches, so that no launch has to reset it.
   struct alignas(kCacheLine) Arrivals {
-    std::atomic<std::uint32_t> workers{0};
+    std::atomic<std::uint32_t> workers{0};  // that have finished this launch
     std::atomic<bool> failed{false};
     std::exception_ptr error;
   };
@@ -88,10 +97,12 @@ class ThreadPool {
   }
 
   static void check_range(std::int64_t n, std::int64_t grain);
+  void launch(void (*fn)(void*, int), void* ctx, bool everyone);
   void publish(void (*fn)(void*, int), void* ctx);
   void work(int worker);
   void call(int worker) noexcept;
-  void join();
+  bool enter(std::uint32_t epoch);
+  void join(std::uint32_t workers);
   void stop();
 
   Launch launch_;

@@ -38,6 +38,22 @@ std::string error_text(F f) {
 
 class ThreadPoolTest : public testing::TestWithParam<int> {};
 
+TEST_P(ThreadPoolTest, SharedWorkIsDoneOnceByWhoeverComes) {
+  ThreadPool pool(GetParam());
+  for (int launch = 0; launch < 2000; ++launch) {
+    std::vector<int> calls(static_cast<size_t>(pool.size()), 0), done(64, 0);
+    std::atomic<int> next{0};
+    pool.share([&](int worker) {
+      ++calls[static_cast<size_t>(worker)];
+      for (int i; (i = next.fetch_add(1)) < 64;) ++done[static_cast<size_t>(i)];
+    });
+    ASSERT_EQ(calls[0], 1);
+    for (int c : calls) ASSERT_LE(c, 1);
+    for (int d : done) ASSERT_EQ(d, 1) << "launch " << launch;  // plain writes: all are visible after share()
+    if (launch % 16 == 0) pool.run([&](int) {});             // everybody still comes when everybody is asked for
+  }
+}
+
 TEST_P(ThreadPoolTest, EveryWorkerRunsOnceALaunch) {
   ThreadPool pool(GetParam());
   ASSERT_EQ(pool.size(), GetParam());
