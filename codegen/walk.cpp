@@ -1,0 +1,284 @@
+// Tiles that a thread cannot hold, or lanes cannot fill: long ranges are walked in pieces, small dots spread over lanes.
+#include <algorithm>
+#include <functional>
+#include <map>
+#include <set>
+
+#include <fmt/format.h>
+
+#include "codegen/caps.h"
+#include "codegen/ops.h"
+#include "codegen/passes.h"
+
+namespace wavetile {
+
+Graph spread_small_dots(const Graph& g, const Caps& caps) {
+  return Rewriter(g, [&](Rewriter& w, const Op& op, int) -> std::optional<std::vector<Value>> {
+    if (op.kind != OpKind::dot || op.types[0].dtype != DType::f32) return {};
+    int64_t results = elements(g, op.types[0].axes), k = g.range(op.range).tile;
+    if (results >= caps.lanes || k * results < 2 * results || results * k < caps.lanes) return {};
+    Value f[2];
+    for (size_t i = 0; i < 2; ++i) {
+      f[i] = w.map(op.args[i]);
+      Type t = w.out().type(f[i]);
+      if (t.dtype != DType::f32) f[i] = w.emit1(map_op(Fn::cast, {f[i]}, {DType::f32, t.axes}, op.loc));
+    }
+    Axes axes = united(w.out().type(f[0]).axes, w.out().type(f[1]).axes);
+    Value product = w.emit1(map_op(Fn::mul, {f[0], f[1]}, {DType::f32, axes}, op.loc));
+    Op sum{.kind = OpKind::reduce, .args = {product}, .types = op.types, .loc = op.loc};
+    sum.reduction = Reduction::sum;
+    sum.range = op.range;
+    Value s = w.emit1(std::move(sum));
+    if (op.args.size() == 3) s = w.emit1(map_op(Fn::add, {w.map(op.args[2]), s}, op.types[0], op.loc));
+    return std::vector<Value>{s};
+  }).run();
+}
+
+namespace {
+
+int power_up_to(int64_t n) {  // the greatest power of two that is not above n
+  int p = 1;
+  while (2 * int64_t{p} <= n) p *= 2;
+  return p;
+}
+
+// Rewrites one region so that range r, `whole` so far, is walked.
+class Walker {
+ public:
+  Walker(const Graph& g, RangeId r, int tile) : g_(g), r_(r), tile_(tile) {}
+
+  Graph run() {
+    mark(g_.body);
+    Rewriter w(g_, [this](Rewriter& w, const Op& op, int id) { return rewrite(w, op, id); });
+    Graph out = w.run();
+    out.range(r_).kind = RangeKind::serial;
+    out.range(r_).tile = tile_;
+    return out;
+  }
+
+ private:
+  bool along(Value v) const { return contains(g_.type(v).axes, r_); }
+  bool along(const Op& op) const {
+    for (const Type& t : op.types)
+      if (contains(t.axes, r_)) return true;
+    for (const Index& i : op.index)
+      if (i.range == r_ || (i.offset && along(i.offset))) return true;
+    return false;
+  }
+  // What has to be computed again, along r, where `values` are used; in the order of the graph.
+  std::set<int> needs(const std::vector<int>& roots) const {
+    std::set<int> found;
+    std::function<void(Value)> visit = [&](Value v) {
+      if (!v || !along(v) || !found.insert(v.op).second) return;
+      operands(g_.at(v), visit);
+    };
+    for (int id : roots) operands(g_.ops[static_cast<size_t>(id)], visit);
+    return found;
+  }
+  static void operands(const Op& op, const std::function<void(Value)>& visit) {
+    for (Value v : op.args) visit(v);
+    for (const Index& i : op.index) visit(i.offset);
+  }
+  bool reads(const std::set<int>& ops, int tensor, int after) const {
+    return std::any_of(ops.begin(), ops.end(), [&](int id) {
+      const Op& op = g_.ops[static_cast<size_t>(id)];
+      return op.kind == OpKind::load && op.tensor == tensor && id > after;
+    });
+  }
+  // Stores along r happen in groups, at the place of the group's last one. A group ends before a reduction that reads
+  // what the group stores. Loads are repeated in each place that needs them, and must not see later stores there.
+  void mark(const Region& region) {
+    std::vector<int> pending, done;
+    auto close = [&] {
+      if (pending.empty()) return;
+      groups_[pending.back()] = pending;
+      done.insert(done.end(), pending.begin(), pending.end());
+      pending.clear();
+    };
+    auto check = [&](const std::set<int>& again) {
+      for (int s : done)
+        for (int id : again) {
+          const Op &load = g_.ops[static_cast<size_t>(id)], &store = g_.ops[static_cast<size_t>(s)];
+          if (load.kind == OpKind::load && load.tensor == store.tensor && id < s)
+            throw Error(load.loc, fmt::format("kernel '{}' still needs elements of '{}' read here after it has overwritten them at {}, and range "
+                                              "'{}' is too long to keep them in registers; read what is needed again after the store",
+                                              g_.name, g_.tensors[static_cast<size_t>(load.tensor)].name, store.loc.str(), g_.range(r_).name));
+        }
+    };
+    for (int id : region.ops) {
+      const Op& op = g_.ops[static_cast<size_t>(id)];
+      if (op.kind == OpKind::fold) mark(op.body);
+      if (op.kind == OpKind::store && along(op)) {
+        pending.push_back(id);
+        grouped_.insert(id);
+        check(needs({id}));
+      }
+      if ((op.kind == OpKind::reduce || op.kind == OpKind::dot) && op.range == r_) {
+        std::set<int> again = needs({id});
+        if (std::any_of(pending.begin(), pending.end(), [&](int s) { return reads(again, g_.ops[static_cast<size_t>(s)].tensor, s); })) close();
+        check(again);
+      }
+    }
+    close();
+  }
+
+  // Copies what a value needs along r into the region being written.
+  Value clone(Rewriter& w, Value v, std::map<int, std::vector<Value>>& made) {
+    if (!along(v)) return w.map(v);
+    if (auto it = made.find(v.op); it != made.end()) return it->second[static_cast<size_t>(v.result)];
+    const Op& op = g_.at(v);
+    Op c = op;
+    for (Value& a : c.args) a = clone(w, a, made);
+    for (Index& i : c.index)
+      if (i.offset) i.offset = clone(w, i.offset, made);
+    made[v.op] = w.emit(std::move(c));
+    return made[v.op][static_cast<size_t>(v.result)];
+  }
+
+  std::optional<std::vector<Value>> rewrite(Rewriter& w, const Op& op, int id) {
+    bool reduces = (op.kind == OpKind::reduce || op.kind == OpKind::dot) && op.range == r_;
+    if (reduces) return reduce(w, op);
+    if (op.kind == OpKind::store && grouped_.contains(id)) {
+      auto group = groups_.find(id);
+      if (group == groups_.end()) return std::vector<Value>{};
+      return store(w, group->second, op.loc);
+    }
+    if (op.kind == OpKind::iota && op.range == r_ && op.iota != IotaKind::coordinate) return {};
+    if (along(op) && op.kind != OpKind::fold) return std::vector<Value>{};  // made again where it is needed
+    return {};
+  }
+
+  std::vector<Value> store(Rewriter& w, const std::vector<int>& stores, Loc loc) {
+    Op fold{.kind = OpKind::fold, .args = {}, .types = {}, .loc = loc};
+    fold.range = r_;
+    fold.body = w.write_region({}, loc, [&](const std::vector<Value>&) {
+      std::map<int, std::vector<Value>> made;
+      std::set<int> ops = needs(stores);  // in the order of the graph, so that loads keep their place among the stores
+      ops.insert(stores.begin(), stores.end());
+      for (int id : ops) {
+        Op c = g_.ops[static_cast<size_t>(id)];
+        if (c.kind != OpKind::store) {
+          clone(w, {id, 0}, made);
+          continue;
+        }
+        for (Value& a : c.args) a = clone(w, a, made);
+        for (Index& i : c.index)
+          if (i.offset) i.offset = clone(w, i.offset, made);
+        w.emit(std::move(c));
+      }
+      return std::vector<Value>{};
+    });
+    w.emit(std::move(fold));
+    return {};
+  }
+
+  std::vector<Value> reduce(Rewriter& w, const Op& op) {
+    Type t = op.types[0];
+    Type best{op.kind == OpKind::reduce ? g_.type(op.args[0]).dtype : t.dtype, t.axes};
+    bool argmax = op.kind == OpKind::reduce && op.reduction == Reduction::argmax;
+    Reduction how = op.kind == OpKind::dot ? Reduction::sum : op.reduction;
+    double identity = identity_of(how);
+    if (best.dtype == DType::i32) identity = std::clamp(identity, -2147483648.0, 2147483647.0);
+    Op fold{.kind = OpKind::fold, .args = {}, .types = {best}, .loc = op.loc};
+    fold.range = r_;
+    fold.args = {w.emit1(constant_op(identity, best, op.loc))};
+    if (op.args.size() == 3) fold.args[0] = w.map(op.args[2]);
+    if (argmax) {
+      fold.types.push_back(t);
+      fold.args.push_back(w.emit1(constant_op(0, t, op.loc)));
+    }
+    fold.body = w.write_region(fold.types, op.loc, [&](const std::vector<Value>& acc) {
+      std::map<int, std::vector<Value>> made;
+      Op part = op;
+      part.args.resize(std::min<size_t>(part.args.size(), 2));
+      for (Value& a : part.args) a = clone(w, a, made);
+      if (op.kind == OpKind::dot) {
+        part.args.push_back(acc[0]);
+        return std::vector<Value>{w.emit1(std::move(part))};
+      }
+      if (!argmax) {
+        Fn fn = how == Reduction::sum ? Fn::add : how == Reduction::max ? Fn::max : Fn::min;
+        Value p = w.emit1(std::move(part));
+        return std::vector<Value>{w.emit1(map_op(fn, {acc[0], p}, best, op.loc))};
+      }
+      Value at = w.emit1(part);
+      part.reduction = Reduction::max;
+      part.types = {best};
+      Value top = w.emit1(std::move(part));
+      Type yes{DType::b1, t.axes};
+      auto both = [&](Fn fn, Value a, Value b, Type type) { return w.emit1(map_op(fn, {a, b}, type, op.loc)); };
+      Value better = both(Fn::lt, acc[0], top, yes);
+      if (best.dtype == DType::f32) {  // a NaN is greater than anything but an earlier NaN
+        Value fresh = both(Fn::bit_and, both(Fn::ne, top, top, yes), both(Fn::eq, acc[0], acc[0], yes), yes);
+        better = both(Fn::bit_or, better, fresh, yes);
+      }
+      return std::vector<Value>{w.emit1(map_op(Fn::select, {better, top, acc[0]}, best, op.loc)),
+                                w.emit1(map_op(Fn::select, {better, at, acc[1]}, t, op.loc))};
+    });
+    auto results = w.emit(std::move(fold));
+    return {results[argmax ? 1 : 0]};
+  }
+
+  const Graph& g_;
+  RangeId r_;
+  int tile_;
+  std::map<int, std::vector<int>> groups_;
+  std::set<int> grouped_;
+};
+
+
+// Elements of the longest tile along r that a thread must hold at once; operands of a dot are read as it goes.
+int64_t longest_tile(const Graph& g, RangeId r) {
+  std::set<Value> held;
+  for (const Op& op : g.ops) {
+    for (size_t i = 0; i < op.args.size(); ++i)
+      if (op.kind != OpKind::dot || i == 2) held.insert(op.args[i]);
+  }
+  int64_t longest = 0;
+  for (Value v : held)
+    if (contains(g.type(v).axes, r)) longest = std::max(longest, elements(g, g.type(v).axes));
+  return longest;
+}
+
+// Multiply-adds of a thread in the largest dot over r.
+int64_t unrolled(const Graph& g, RangeId r, int lanes) {
+  int64_t most = 0;
+  for (const Op& op : g.ops)
+    if (op.kind == OpKind::dot && op.range == r)
+      most = std::max(most, std::max<int64_t>(1, elements(g, op.types[0].axes) / lanes) * g.range(r).tile);
+  return most;
+}
+
+bool carried_along(const Graph& g, RangeId r) {
+  return std::any_of(g.ops.begin(), g.ops.end(), [&](const Op& op) {
+    return op.kind == OpKind::fold &&
+           std::any_of(op.types.begin(), op.types.end(), [&](const Type& t) { return contains(t.axes, r); });
+  });
+}
+
+}  // namespace
+
+Graph walk_whole(const Graph& g, const Caps& caps) {
+  constexpr int64_t max_unrolled = 256;  // multiply-adds of a dot, about 2 KB of code
+  Graph out = g;
+  for (size_t i = 0; i < out.ranges.size(); ++i) {
+    RangeId r = static_cast<RangeId>(i);
+    if (out.range(r).kind != RangeKind::whole || !out.range(r).hi) continue;
+    int64_t limit = int64_t{caps.max_registers} * caps.lanes, longest = longest_tile(out, r);
+    int64_t extent = out.range(r).tile, fmas = caps.simd ? 0 : unrolled(out, r, caps.lanes);  // explicit lanes loop over it
+    if (longest <= limit && fmas <= max_unrolled) continue;
+    if (carried_along(out, r)) {
+      if (longest <= 4 * limit) continue;
+      throw Error(out.range(r).loc, fmt::format("range '{}' of kernel '{}' is whole, {} elements long, and carried by a fold: its tile of {} elements "
+                                                "exceeds the registers; use smaller tiles of the other ranges", out.range(r).name, out.name, extent, longest));
+    }
+    int64_t tile = extent;
+    if (longest > limit) tile = std::max<int64_t>(caps.lanes, limit / 2 * extent / longest);
+    if (fmas > max_unrolled) tile = std::min(tile, std::max<int64_t>(1, max_unrolled / 2 * extent / fmas));
+    out = Walker(out, r, power_up_to(tile)).run();
+    verify(out, "walk_whole");
+  }
+  return out;
+}
+
+}  // namespace wavetile
