@@ -4,13 +4,15 @@ include(CMakePackageConfigHelpers)
 set(package_dir ${CMAKE_INSTALL_LIBDIR}/cmake/wavetile)
 install(TARGETS wavetile_dsl wavetile_codegen wavetile_runtime wavetile_kernels wavetile_gpt2 wavetile_version
         EXPORT wavetile)
-if(TARGET gpt2-dsl-run)
-  install(TARGETS gpt2-dsl-run)
-endif()
+install(TARGETS gpt2-dsl-run)
 install(EXPORT wavetile NAMESPACE wavetile:: FILE wavetileTargets.cmake DESTINATION ${package_dir})
-foreach(folder dsl codegen runtime kernels models)
-  install(DIRECTORY ${folder} DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/wavetile FILES_MATCHING
-          PATTERN "*.h" PATTERN "*.def" PATTERN testing EXCLUDE PATTERN demo EXCLUDE PATTERN vocab EXCLUDE)
+# The promised headers, and no others: nothing here needs LLVM.
+foreach(header
+        dsl/check.h dsl/dsl.h dsl/dtype.h dsl/error.h dsl/functions.def dsl/interpret.h dsl/ir.h dsl/schedule.h
+        dsl/tensor_view.h codegen/caps.h codegen/compile.h codegen/layout.h codegen/passes.h
+        runtime/compiler.h runtime/device.h runtime/program.h runtime/thread_pool.h kernels/kernels.h kernels/schedules.h)
+  get_filename_component(folder ${header} DIRECTORY)
+  install(FILES ${header} DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/wavetile/${folder})
 endforeach()
 install(DIRECTORY models/gpt2/demo models/gpt2/vocab DESTINATION ${CMAKE_INSTALL_DATADIR}/wavetile)
 
