@@ -145,6 +145,28 @@ TEST(LoweringReduce, FoldWithBoundsFromMemory) {
   }
 }
 
+TEST(LoweringReduce, SplitAcrossBlocks) {
+  Kernel k("split", {"X", "Y", "Z"}, [](Tensor<f32> X, Tensor<f32> Y, Tensor<f32> Z) {
+    Range r = parallel("r", X.dim(0));
+    Y(r) = fold(serial("c", X.dim(1)), fill(0, r), [=](Range c, Tile acc) { return acc + sum(X(r, c), c); });
+    State s = fold(serial("d", X.dim(1)), State{fill(-1e30, r), fill(0, r)}, [=](Range d, State s) {
+      Tile m = max(s[0], max(X(r, d), d));
+      return State{m, s[1] * exp(s[0] - m) + sum(exp(X(r, d) - m), d)};
+    }, [](State a, State b) {
+      Tile m = max(a[0], b[0]);
+      return State{m, a[1] * exp(a[0] - m) + b[1] * exp(b[0] - m)};
+    });
+    Z(r) = s[0] + log(s[1]);
+  });
+  for (auto [range, parts] : {std::pair<const char*, int>{"c", 5}, {"d", 2}})
+    for (int64_t n : {1, 33, 200}) {
+      Schedule s;
+      s.tile = {{"c", 8}, {"d", 16}, {"r", 2}};
+      s.split[range] = parts;
+      check_everywhere(k, s, {random_tensor(DType::f32, {3, n}), output(DType::f32, {3}), output(DType::f32, {3})}, summation(n), {}, {false, Known::innermost, true});
+    }
+}
+
 TEST(LoweringReduce, EachStoresInALoop) {
   Kernel k("each", {"X", "Y"}, [](Tensor<f32> X, Tensor<f32> Y) {
     Range r = parallel("r", X.dim(0));

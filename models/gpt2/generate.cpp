@@ -14,10 +14,10 @@ double since(std::chrono::steady_clock::time_point start) {
 }
 
 [[noreturn]] void throw_bad_logits(int position) {
-  throw BadLogits(
-      fmt::format("the logits after {} tokens are not numbers (NaN or infinite): the weights are damaged, or too large for "
-                  "the compute type; try --dtype f32, or another copy of the model",
-                  position));
+  throw BadLogits(fmt::format(
+      "the logits after {} tokens are not numbers (NaN or infinite): the weights are damaged, or too large for "
+      "the compute type; try --dtype f32, or another copy of the model",
+      position));
 }
 
 }  // namespace
@@ -52,7 +52,8 @@ Generation generate(Model& model, std::span<const int32_t> prompt, int max_token
     g.step_seconds.push_back(since(start));
     bytes += static_cast<double>(model.bytes_a_token());
     // After a sound prompt only a damaged position or embedding row can spoil a step, and that spoils every logit.
-    if (id < 0 || id >= model.config().vocab_size || !std::isfinite(model.logit(id))) throw_bad_logits(model.position());
+    if (id < 0 || id >= model.config().vocab_size || !std::isfinite(model.logit(id)))
+      throw_bad_logits(model.position());
   }
   if (!g.step_seconds.empty()) g.bytes_per_token = bytes / static_cast<double>(g.step_seconds.size());
   return g;

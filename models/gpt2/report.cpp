@@ -61,7 +61,8 @@ std::string describe_times(const Report& r) {
   const Generation& g = r.generation;
   double all = std::accumulate(g.step_seconds.begin(), g.step_seconds.end(), g.prompt_seconds);
   double step = r.step_seconds();
-  std::string out = fmt::format("{} tokens on {} in {}: {:.1f} ms", g.ids.size(), r.device, name_of(r.dtype), all * 1e3);
+  std::string out =
+      fmt::format("{} tokens on {} in {}: {:.1f} ms", g.ids.size(), r.device, name_of(r.dtype), all * 1e3);
   if (!g.ids.empty()) out += fmt::format(", {:.2f} ms per token", all * 1e3 / static_cast<double>(g.ids.size()));
   out += fmt::format("\n  prompt: {} tokens in {:.1f} ms, {:.0f} tokens/s", r.prompt_ids.size(), g.prompt_seconds * 1e3,
                      r.prefill_tokens_per_second());
@@ -69,7 +70,8 @@ std::string describe_times(const Report& r) {
     out += fmt::format("\n  decode: {:.2f} ms per token (median), {:.1f} MB read, {:.1f} GB/s", step * 1e3,
                        g.bytes_per_token / 1e6, g.bytes_per_token / step / 1e9);
   out += "\n  start:  ";
-  if (r.first_token_seconds >= 0) out += fmt::format("first token after {:.0f} ms, of these ", r.first_token_seconds * 1e3);
+  if (r.first_token_seconds >= 0)
+    out += fmt::format("first token after {:.0f} ms, of these ", r.first_token_seconds * 1e3);
   out += fmt::format("loading {:.0f} ms, compiling {:.0f} ms\n", r.load_seconds * 1e3, r.compile_seconds * 1e3);
   return out;
 }
@@ -81,8 +83,9 @@ std::string describe_profile(const std::string& title, std::vector<CallTimes> ca
   double sum = 0;
   for (const CallTimes& c : calls) {
     sum += c.seconds;
-    out += fmt::format("  {:<18} {:>7} {:>7} {:>10.3f} {:>6.1f}% {:>8} {:>9}\n", c.name, c.calls, c.grid, c.seconds * 1e3,
-                       100 * c.seconds / wall_seconds, rate(c.work.bytes, c.seconds), rate(c.work.flops, c.seconds));
+    out +=
+        fmt::format("  {:<18} {:>7} {:>7} {:>10.3f} {:>6.1f}% {:>8} {:>9}\n", c.name, c.calls, c.grid, c.seconds * 1e3,
+                    100 * c.seconds / wall_seconds, rate(c.work.bytes, c.seconds), rate(c.work.flops, c.seconds));
   }
   return out + fmt::format("  these account for {:.1f}% of {:.3f} ms\n", 100 * sum / wall_seconds, wall_seconds * 1e3);
 }

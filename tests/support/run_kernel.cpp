@@ -4,6 +4,7 @@
 #include <cstdlib>
 #include <limits>
 #include <map>
+#include <set>
 
 #include <fmt/format.h>
 #include <gtest/gtest.h>
@@ -166,11 +167,23 @@ const Loaded& compiled(const Machine& m, const Kernel& k, const Schedule& s, con
   return it->second;
 }
 
-void erase_unknown(Signature& sig, const Known& known) {
-  for (TensorSpec& t : sig) {
+// Dimensions that the extents of whole ranges are made of have to be known whatever the launches may change.
+void keep_whole(const Graph& g, Value v, std::set<std::pair<int, int>>& dims) {
+  const Op& op = g.at(v);
+  if (op.kind == OpKind::param && op.param == ParamKind::dim) dims.emplace(op.tensor, op.dim);
+  for (Value a : op.args) keep_whole(g, a, dims);
+}
+
+void erase_unknown(const Graph& g, Signature& sig, const Known& known) {
+  std::set<std::pair<int, int>> kept;
+  for (const RangeInfo& r : g.ranges)
+    if (r.kind == RangeKind::whole) keep_whole(g, r.hi, kept);
+  for (size_t i = 0; i < sig.size(); ++i) {
+    TensorSpec& t = sig[i];
     if (!known.alignment) t.alignment = 0;
     if (!known.extents)
-      for (auto& e : t.extents) e.reset();
+      for (size_t d = 0; d < t.extents.size(); ++d)
+        if (!kept.contains({static_cast<int>(i), static_cast<int>(d)})) t.extents[d].reset();
     for (auto& e : t.strides)
       if (known.strides == Known::none || (known.strides == Known::innermost && e != 1)) e.reset();
   }
@@ -283,7 +296,7 @@ void run_on(const Machine& m, const Kernel& k, const Schedule& asked, std::vecto
     views.push_back(buffers.back().view);
   }
   Signature sig = signature_of(views);
-  erase_unknown(sig, known);
+  erase_unknown(g, sig, known);
   const Loaded& loaded = compiled(m, k, s, sig);
 
   for (const Workspace& w : loaded.kernel.workspaces) {

@@ -52,8 +52,8 @@ struct Machine {
 /// cpu, cpu-avx2, cpu-baseline (those that this CPU has), virtual 8 explicit, virtual 64 implicit, virtual 32 implicit.
 const std::vector<Machine>& machines();
 
-/// What of the tensors' shapes the kernel is compiled for; the rest comes with the launch. Compiled kernels are kept,
-/// and serve any launch that they fit.
+/// What of the tensors' shapes the kernel is compiled for; the rest comes with the launch (extents of whole ranges are
+/// always known). Compiled kernels are kept, and serve any launch that they fit.
 struct Known {
   bool extents = true;
   enum Strides { all, innermost, none } strides = all;

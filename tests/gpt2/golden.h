@@ -1,0 +1,90 @@
+// Reference results beside a checkpoint, and the checkpoints that the tests know.
+#pragma once
+
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <cstdint>
+#include <cstdlib>
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <sstream>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace wavetile {
+
+namespace fs = std::filesystem;
+
+inline const fs::path kRoot = WAVETILE_SOURCE_DIR;
+inline const fs::path kDemo = kRoot / "models/gpt2/demo";
+inline const fs::path kVocab = kRoot / "models/gpt2/vocab";
+
+/// The 124M checkpoint is too large for the repository: $WAVETILE_SHARED, else the folder `shared` beside it.
+inline fs::path large_model() {
+  const char* shared = std::getenv("WAVETILE_SHARED");
+  return (shared ? fs::path(shared) : kRoot.parent_path() / "shared") / "models/gutenberg-124M";
+}
+
+struct GoldenPrompt {
+  std::string text;
+  std::vector<int32_t> ids;
+  std::vector<int32_t> greedy;              // the continuation
+  std::vector<double> margins;              // best minus second-best logit, a step
+  std::vector<std::pair<int, double>> top;  // (id, logit) of the 20 best after the prompt
+};
+
+inline std::vector<GoldenPrompt> read_golden(const fs::path& model) {
+  std::vector<GoldenPrompt> all;
+  const auto golden = nlohmann::json::parse(std::ifstream(model / "golden.json"));
+  for (const auto& p : golden.at("prompts"))
+    all.push_back({p.at("prompt"), p.at("ids"), p.at("greedy"), p.at("margins"), p.at("first_logits_top")});
+  return all;
+}
+
+inline std::string read_file(const fs::path& path) {
+  std::stringstream bytes;
+  bytes << std::ifstream(path, std::ios::binary).rdbuf();
+  return bytes.str();
+}
+inline void write_file(const fs::path& path, const std::string& bytes) {
+  std::ofstream(path, std::ios::binary) << bytes;
+}
+
+/// A directory of a test's own: tests run in parallel.
+class TempDir {
+ public:
+  TempDir() {
+    std::string name = (fs::temp_directory_path() / "wavetile-gpt2-XXXXXX").string();
+    if (!mkdtemp(name.data())) throw std::runtime_error("mkdtemp: " + name);
+    path_ = name;
+  }
+  ~TempDir() {
+    std::error_code ignored;
+    fs::remove_all(path_, ignored);
+  }
+  TempDir(const TempDir&) = delete;
+  fs::path operator/(const std::string& name) const { return path_ / name; }
+  const fs::path& path() const { return path_; }
+
+ private:
+  fs::path path_;
+};
+
+/// A copy of the demo model with one bf16 element of a tensor set to NaN.
+inline void copy_with_nan(const fs::path& to, const std::string& tensor, size_t element) {
+  fs::copy_file(kDemo / "config.json", to / "config.json");
+  std::string bytes = read_file(kDemo / "model.safetensors");
+  uint64_t header = 0;
+  std::memcpy(&header, bytes.data(), 8);
+  auto entries = nlohmann::json::parse(bytes.substr(8, header));
+  if (!entries.contains(tensor)) throw std::runtime_error("no tensor " + tensor);
+  size_t at = 8 + header + entries[tensor]["data_offsets"][0].get<size_t>() + 2 * element;
+  bytes[at] = '\xc0', bytes[at + 1] = '\x7f';
+  write_file(to / "model.safetensors", bytes);
+}
+
+}  // namespace wavetile
