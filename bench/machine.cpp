@@ -59,9 +59,9 @@ std::pair<std::size_t, std::size_t> part(std::size_t bytes, int worker, int work
 
 }  // namespace
 
-void Machine::Unmap::operator()(std::byte* data) const { munmap(data, bytes); }
+void MachineLimits::Unmap::operator()(std::byte* data) const { munmap(data, bytes); }
 
-Machine::Machine(MachineOptions options) : options_(options) {
+MachineLimits::MachineLimits(MachineOptions options) : options_(options) {
   if (options_.read_bytes < kMinReadBytes) {
     throw Error("machine probe: read_bytes = " + std::to_string(options_.read_bytes) + "; give at least " +
                 std::to_string(kMinReadBytes) + ", and more than the caches hold to measure memory");
@@ -73,13 +73,13 @@ Machine::Machine(MachineOptions options) : options_(options) {
   }
 }
 
-ThreadPool& Machine::pool(int threads) {
+ThreadPool& MachineLimits::pool(int threads) {
   std::unique_ptr<ThreadPool>& pool = pools_[threads];
   if (!pool) pool = std::make_unique<ThreadPool>(threads);
   return *pool;
 }
 
-void Machine::allocate(ThreadPool& pool) {
+void MachineLimits::allocate(ThreadPool& pool) {
   if (buffer_) return;
   // A page more than asked for, so that the buffer can start at a huge page.
   const std::size_t mapped = options_.read_bytes + kHugePage;
@@ -99,12 +99,12 @@ void Machine::allocate(ThreadPool& pool) {
   });
 }
 
-std::byte* Machine::aligned() const {
+std::byte* MachineLimits::aligned() const {
   const auto address = reinterpret_cast<std::uintptr_t>(buffer_.get());
   return buffer_.get() + ((address + kHugePage - 1) / kHugePage * kHugePage - address);
 }
 
-double Machine::read_once(const Reader& reader, ThreadPool& pool) {
+double MachineLimits::read_once(const Reader& reader, ThreadPool& pool) {
   struct alignas(64) Result {
     std::size_t bytes = 0;
     std::uint64_t sum = 0;
@@ -125,7 +125,7 @@ double Machine::read_once(const Reader& reader, ThreadPool& pool) {
   return 1e-9 * static_cast<double>(bytes) / time;
 }
 
-Measurement Machine::read_bandwidth(int threads) {
+Measurement MachineLimits::read_bandwidth(int threads) {
   ThreadPool& workers = pool(threads);
   allocate(workers);
   std::vector<Reader>& best = best_readers_[threads];
@@ -150,7 +150,7 @@ Measurement Machine::read_bandwidth(int threads) {
   return *std::max_element(found.begin(), found.end(), slower);
 }
 
-std::optional<Measurement> Machine::peak(const std::vector<Compute>& loops, int threads) {
+std::optional<Measurement> MachineLimits::peak(const std::vector<Compute>& loops, int threads) {
   if (loops.empty()) return std::nullopt;
   ThreadPool& workers = pool(threads);
   struct alignas(64) Result {
@@ -165,7 +165,8 @@ std::optional<Measurement> Machine::peak(const std::vector<Compute>& loops, int 
   for (const Compute& loop : loops) {
     std::int64_t n = 1000;
     double time = time_rounds(loop, n);
-    for (; time < options_.compute_seconds / 4; time = time_rounds(loop, n)) n *= 2;
+    // The least of three: a calibration that was preempted would leave too little to measure.
+    for (; time < options_.compute_seconds / 4; time = std::min({time_rounds(loop, n), time_rounds(loop, n), time_rounds(loop, n)})) n *= 2;
     rounds.push_back(std::max<std::int64_t>(1, std::llround(static_cast<double>(n) * options_.compute_seconds / time)));
   }
   const auto values = interleave(loops.size(), options_.repetitions, [&](std::size_t i) {
@@ -177,11 +178,11 @@ std::optional<Measurement> Machine::peak(const std::vector<Compute>& loops, int 
   return *std::max_element(found.begin(), found.end(), slower);
 }
 
-Measurement Machine::peak_f32(int threads) { return *peak(f32_loops(), threads); }
-std::optional<Measurement> Machine::peak_bf16_dot(int threads) { return peak(bf16_dot_loops(), threads); }
-std::optional<Measurement> Machine::peak_i8_dot(int threads) { return peak(i8_dot_loops(), threads); }
+Measurement MachineLimits::peak_f32(int threads) { return *peak(f32_loops(), threads); }
+std::optional<Measurement> MachineLimits::peak_bf16_dot(int threads) { return peak(bf16_dot_loops(), threads); }
+std::optional<Measurement> MachineLimits::peak_i8_dot(int threads) { return peak(i8_dot_loops(), threads); }
 
-Measurement Machine::launch_overhead(int threads) {
+Measurement MachineLimits::launch_overhead(int threads) {
   ThreadPool& workers = pool(threads);
   const auto values = interleave(1, options_.repetitions, [&](std::size_t) {
     workers.run([](int) {});  // wakes the workers

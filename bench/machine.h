@@ -33,9 +33,9 @@ struct MachineOptions {
 /// The probes. Each can be called again at any time, for instance interleaved with what it is compared with: the
 /// buffer, the threads and the choice of the fastest loops are kept. All throw Error if the threads or the memory
 /// cannot be had. Not for use by two threads at once.
-class Machine {
+class MachineLimits {
  public:
-  explicit Machine(MachineOptions options = {});
+  explicit MachineLimits(MachineOptions options = {});
 
   /// GB/s (1e9 bytes) at which `threads` threads together read the buffer from memory, each its own part. The first
   /// call for a number of threads tries every loop; later calls repeat the three best.

@@ -49,7 +49,7 @@ constexpr std::size_t stream_lines(std::size_t bytes, std::size_t streams) {
     constexpr int kVecs = kLine / ((WORDS)*8) * kStreams;                                                            \
     return NAME##_unrolled<kStreams, kPrefetch>(data, bytes, sum, std::make_integer_sequence<int, kVecs>());         \
   }                                                                                                                  \
-  void add_##NAME(std::vector<Machine::Reader>& to, const std::string& isa) {                                        \
+  void add_##NAME(std::vector<MachineLimits::Reader>& to, const std::string& isa) {                                        \
     to.push_back({isa + ", 1 stream", NAME<1, false>});                                                              \
     to.push_back({isa + ", 2 streams", NAME<2, false>});                                                             \
     to.push_back({isa + ", 4 streams", NAME<4, false>});                                                             \
@@ -147,8 +147,8 @@ bool has_avx_vnni() {
 
 }  // namespace
 
-std::vector<Machine::Reader> readers() {
-  std::vector<Machine::Reader> all;
+std::vector<MachineLimits::Reader> readers() {
+  std::vector<MachineLimits::Reader> all;
 #if defined(__x86_64__)
   if (has_avx512()) add_read_avx512(all, "avx512");
   if (has_avx2()) add_read_avx2(all, "avx2");
@@ -157,8 +157,8 @@ std::vector<Machine::Reader> readers() {
   return all;
 }
 
-std::vector<Machine::Compute> f32_loops() {
-  std::vector<Machine::Compute> all;
+std::vector<MachineLimits::Compute> f32_loops() {
+  std::vector<MachineLimits::Compute> all;
 #if defined(__x86_64__)
   if (has_avx512()) all.push_back({"avx512 fma", 24 * 16 * 2, fma_avx512});
   if (has_avx2()) all.push_back({"avx2 fma", 12 * 8 * 2, fma_avx2});
@@ -167,16 +167,16 @@ std::vector<Machine::Compute> f32_loops() {
   return all;
 }
 
-std::vector<Machine::Compute> bf16_dot_loops() {
-  std::vector<Machine::Compute> all;
+std::vector<MachineLimits::Compute> bf16_dot_loops() {
+  std::vector<MachineLimits::Compute> all;
 #if defined(__x86_64__)
   if (has_avx512() && __builtin_cpu_supports("avx512bf16")) all.push_back({"avx512 vdpbf16ps", 24 * 32 * 2, dot_bf16});
 #endif
   return all;
 }
 
-std::vector<Machine::Compute> i8_dot_loops() {
-  std::vector<Machine::Compute> all;
+std::vector<MachineLimits::Compute> i8_dot_loops() {
+  std::vector<MachineLimits::Compute> all;
 #if defined(__x86_64__)
   if (has_avx512() && __builtin_cpu_supports("avx512vnni"))
     all.push_back({"avx512 vpdpbusd", 24 * 64 * 2, dot_i8_avx512});

@@ -8,9 +8,9 @@
 
 namespace wavetile {
 
-std::vector<Machine::Reader> readers();
-std::vector<Machine::Compute> f32_loops();
-std::vector<Machine::Compute> bf16_dot_loops();
-std::vector<Machine::Compute> i8_dot_loops();
+std::vector<MachineLimits::Reader> readers();
+std::vector<MachineLimits::Compute> f32_loops();
+std::vector<MachineLimits::Compute> bf16_dot_loops();
+std::vector<MachineLimits::Compute> i8_dot_loops();
 
 }  // namespace wavetile

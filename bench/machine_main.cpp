@@ -9,22 +9,22 @@
 namespace {
 
 using nlohmann::json;
-using wavetile::Machine;
+using wavetile::MachineLimits;
 using wavetile::Measurement;
 
 struct Row {
   const char* key;
   const char* title;
   const char* unit;
-  std::optional<Measurement> (*measure)(Machine&, int threads);
+  std::optional<Measurement> (*measure)(MachineLimits&, int threads);
 };
 
 constexpr Row kRows[] = {
-    {"read_bandwidth", "read bandwidth", "GB/s", [](Machine& m, int t) { return std::optional(m.read_bandwidth(t)); }},
-    {"peak_f32", "f32 multiply-add", "GFLOP/s", [](Machine& m, int t) { return std::optional(m.peak_f32(t)); }},
-    {"peak_bf16_dot", "bf16 dot", "GFLOP/s", [](Machine& m, int t) { return m.peak_bf16_dot(t); }},
-    {"peak_i8_dot", "u8 x i8 dot", "GOP/s", [](Machine& m, int t) { return m.peak_i8_dot(t); }},
-    {"launch_overhead", "launch and join", "us", [](Machine& m, int t) { return std::optional(m.launch_overhead(t)); }},
+    {"read_bandwidth", "read bandwidth", "GB/s", [](MachineLimits& m, int t) { return std::optional(m.read_bandwidth(t)); }},
+    {"peak_f32", "f32 multiply-add", "GFLOP/s", [](MachineLimits& m, int t) { return std::optional(m.peak_f32(t)); }},
+    {"peak_bf16_dot", "bf16 dot", "GFLOP/s", [](MachineLimits& m, int t) { return m.peak_bf16_dot(t); }},
+    {"peak_i8_dot", "u8 x i8 dot", "GOP/s", [](MachineLimits& m, int t) { return m.peak_i8_dot(t); }},
+    {"launch_overhead", "launch and join", "us", [](MachineLimits& m, int t) { return std::optional(m.launch_overhead(t)); }},
 };
 
 json to_json(const std::optional<Measurement>& m, const char* unit) {
@@ -59,7 +59,7 @@ int run(int argc, char** argv) {
   app.add_flag("--json", as_json, "print one JSON object");
   CLI11_PARSE(app, argc, argv);
 
-  Machine machine(options);
+  MachineLimits machine(options);
   json by_threads = json::object();
   if (!as_json) {
     fmt::print("{}, {} CPUs\n", wavetile::cpu_name(), wavetile::available_cpus());

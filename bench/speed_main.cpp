@@ -105,7 +105,7 @@ double rate(KernelCall& call, double flops) {
   return median(rates);
 }
 
-void measure_products(Machine& machine, int rounds, Table& table) {
+void measure_products(MachineLimits& machine, int rounds, Table& table) {
   const DevicePtr device = Device::open("cpu", {.threads = 1, .level = {}});
   const Caps& caps = caps_of(device->target());
   const Case even = matmul_case(caps, 64, 2304, 768), odd = matmul_case(caps, 61, 2307, 771);
@@ -122,7 +122,7 @@ void measure_products(Machine& machine, int rounds, Table& table) {
   }
 }
 
-void measure_launches(Machine& machine, const Options& options, Table& table) {
+void measure_launches(MachineLimits& machine, const Options& options, Table& table) {
   constexpr int kCalls = 64, kRuns = 20;
   for (int t : options.threads) {
     std::vector<BufferPtr> buffers;
@@ -160,7 +160,7 @@ Steps decode(Model& model, int steps) {
   return {median(rates), median(times)};
 }
 
-void measure_decode(Machine& machine, const Options& options, Table& table) {
+void measure_decode(MachineLimits& machine, const Options& options, Table& table) {
   const Checkpoint checkpoint(options.model);
   struct Entry {
     int threads;
@@ -204,7 +204,7 @@ int run(int argc, char** argv) {
   app.add_flag("--json", options.json, "print one JSON object, with the values of all rounds");
   CLI11_PARSE(app, argc, argv);
 
-  Machine machine({.repetitions = 3});
+  MachineLimits machine({.repetitions = 3});
   Table table;
   measure_products(machine, options.rounds, table);
   measure_launches(machine, options, table);

@@ -250,7 +250,7 @@ void check(const Case& c, std::vector<Host>& inputs, const std::vector<Host>& re
 }  // namespace
 
 const Limits& limits(int threads) {
-  static Machine machine({.repetitions = 5});
+  static MachineLimits machine({.repetitions = 5});
   static std::map<int, Limits> known;
   const auto [it, is_new] = known.try_emplace(threads);
   Limits& l = it->second;

@@ -34,7 +34,7 @@ void expect_plausible(const Measurement& m, double least, double most) {
 }
 
 TEST(Machine, ProbesGivePlausibleFigures) {
-  Machine machine(tiny());
+  MachineLimits machine(tiny());
   for (int threads : {1, 2, 5}) {
     for (int round = 0; round < 2; ++round) {  // the second reuses buffer, threads and choice of reader
       expect_plausible(machine.read_bandwidth(threads), 1e-5, 1e5);
@@ -51,7 +51,7 @@ TEST(Machine, ReadersReadAlmostEverythingOnce) {
   std::vector<std::uint64_t> words((std::size_t{4} << 20) / 8 + 8);
   const std::size_t offset = (64 - reinterpret_cast<std::uintptr_t>(words.data()) % 64) / 8 % 8;
   for (std::size_t i = 0; i < words.size(); ++i) words[i] = i * 0x9e3779b97f4a7c15u;
-  for (const Machine::Reader& reader : readers()) {
+  for (const MachineLimits::Reader& reader : readers()) {
     for (std::size_t bytes : {0, 64, 4096, 61 * 64, 4 << 20}) {
       std::uint64_t sum = 0;
       const auto* data = reinterpret_cast<const std::byte*>(words.data() + offset);
@@ -68,7 +68,7 @@ TEST(Machine, ReadersReadAlmostEverythingOnce) {
 
 TEST(Machine, ComputeLoopsStayFinite) {
   for (const auto& loops : {f32_loops(), bf16_dot_loops(), i8_dot_loops()}) {
-    for (const Machine::Compute& loop : loops) {
+    for (const MachineLimits::Compute& loop : loops) {
       EXPECT_TRUE(std::isfinite(loop.compute(1000))) << loop.name;
       EXPECT_GT(loop.ops_per_round, 0) << loop.name;
     }
@@ -77,7 +77,7 @@ TEST(Machine, ComputeLoopsStayFinite) {
 }
 
 TEST(Machine, F32LoopsComputeTheirRecurrence) {
-  for (const Machine::Compute& loop : f32_loops()) {  // a -> a/2 + 1/2 tends to 1 in each accumulator
+  for (const MachineLimits::Compute& loop : f32_loops()) {  // a -> a/2 + 1/2 tends to 1 in each accumulator
     EXPECT_FLOAT_EQ(std::fmod(loop.compute(200), 1.0f), 0.0f) << loop.name;
     EXPECT_GE(loop.compute(200), 12.0f) << loop.name;
   }
@@ -86,7 +86,7 @@ TEST(Machine, F32LoopsComputeTheirRecurrence) {
 TEST(Machine, BadOptionsNameTheirValue) {
   const auto text = [](MachineOptions options) -> std::string {
     try {
-      Machine machine(options);
+      MachineLimits machine(options);
     } catch (const Error& e) {
       return e.what();
     }
@@ -101,7 +101,7 @@ TEST(Machine, BadOptionsNameTheirValue) {
   options = tiny();
   for (std::size_t bytes : {std::size_t{1} << 60, ~std::size_t{0}}) {
     options.read_bytes = bytes;
-    Machine machine(options);
+    MachineLimits machine(options);
     EXPECT_THROW(machine.read_bandwidth(1), Error) << bytes;
     EXPECT_THROW(machine.read_bandwidth(0), Error) << bytes;
   }
