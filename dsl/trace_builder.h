@@ -73,7 +73,7 @@ inline Value checked(const Tile& t, Loc loc) {
   return v;
 }
 
-void check_bounds(const RangeInfo& r, Loc loc) {
+inline void check_bounds(const RangeInfo& r, Loc loc) {
   for (Value v : {r.lo, r.hi}) {
     if (!v) continue;
     int scope = current->scope_of[static_cast<size_t>(v.op)];
