@@ -425,21 +425,26 @@ Registers Lowering::convert(const Registers& v, const Layout& from, const Layout
     }
     return out;
   }
-  // Through shared memory, at the element's place in a dense tile.
+  // Through shared memory, at the element's place in a dense tile. What only the new layout covers lies beyond the tile
+  // and is nowhere: any element does for it.
   llvm::Type* e = llvm_type(b_.getContext(), dtype == DType::b1 ? DType::u8 : dtype);
   int size = size_of(dtype), elements = 1;
   std::vector<int> strides(from.axes.size());
   for (size_t a = from.axes.size(); a-- > 0;) {
     strides[a] = elements;
-    elements *= std::max(from.extent(from.axes[a]), to.extent(from.axes[a]));
+    elements *= from.extent(from.axes[a]);
   }
   auto place = [&](const Layout& l, int r) {
     Coord c = l.at(r, 0, 0);
     int fixed = 0;
-    for (size_t a = 0; a < c.size(); ++a) fixed += c[a] * strides[a];
+    for (size_t a = 0; a < c.size(); ++a) fixed += std::min(c[a], from.extent(from.axes[a]) - 1) * strides[a];
     Vec sum = vec(i32(fixed));
     for (size_t a = 0; a < c.size(); ++a)
-      if (LValue* in_block = local(l, a)) sum = vec(in_block) * vec(i32(strides[a])) + sum;
+      if (LValue* in_block = local(l, a)) {
+        int room = std::max(0, from.extent(from.axes[a]) - 1 - c[a]);
+        Vec moved = l.extent(l.axes[a]) > from.extent(l.axes[a]) ? minimum(vec(in_block), vec(i32(room))) : vec(in_block);
+        sum = moved * vec(i32(strides[a])) + sum;
+      }
     return sum.v;
   };
   llvm::Align align(static_cast<uint64_t>(size));

@@ -145,6 +145,15 @@ bool LaneMap::identity() const {
   return offset == 0;
 }
 
+namespace {
+// Whether a coordinate is outside of everything that a layout covers, in any warp.
+bool beyond(const Layout& l, const Coord& c) {
+  for (size_t a = 0; a < c.size(); ++a)
+    if (c[a] >= l.block[a] * l.reps[a]) return true;
+  return false;
+}
+}  // namespace
+
 Conversion plan_conversion(const Layout& from, const Layout& to) {
   Conversion plan;
   if (from == to) return plan;
@@ -159,18 +168,36 @@ Conversion plan_conversion(const Layout& from, const Layout& to) {
   bool moves = false;
   for (int r = 0; r < to.registers(); ++r) {
     std::vector<Source> sources;
+    // What lies beyond the tile is nowhere, and any value does.
+    std::vector<const std::pair<int, int>*> places(static_cast<size_t>(lanes), nullptr);
+    const std::pair<int, int>* one = nullptr;
+    for (int l = 0; l < lanes; ++l) {
+      Coord c = to.at(r, l, 0);
+      auto it = home.find(c);
+      if (it != home.end()) {
+        places[static_cast<size_t>(l)] = &it->second;
+        if (!one) one = &it->second;
+      } else if (!beyond(from, c)) {
+        return {Conversion::shared, {}};
+      }
+    }
+    if (!one) {
+      LaneMap stay;
+      for (size_t i = 0; i < to.lane.size(); ++i) stay.bases.push_back(1 << i);
+      plan.sources.push_back({{0, std::vector<bool>(static_cast<size_t>(lanes), true), stay}});
+      continue;
+    }
     // One place for all lanes if there is one. Otherwise, of the replicas, a lane reads that which has its own replica
     // bits: itself where it can (staying is free), and the map remains linear.
-    auto one = home.find(to.at(r, 0, 0));
     bool same = true, stays = true;
+    for (int l = 0; l < lanes; ++l)
+      if (const auto* p = places[static_cast<size_t>(l)]) {
+        same &= *p == *one;
+        stays &= p->first == one->first && p->second == (l & ~replicas);
+      }
     for (int l = 0; l < lanes; ++l) {
-      auto it = home.find(to.at(r, l, 0));
-      if (it == home.end()) return {Conversion::shared, {}};
-      same &= it->second == one->second;
-      stays &= it->second.first == one->second.first && it->second.second == (l & ~replicas);
-    }
-    for (int l = 0; l < lanes; ++l) {
-      std::pair<int, int> at = home[to.at(r, l, 0)];
+      if (!places[static_cast<size_t>(l)]) continue;
+      std::pair<int, int> at = *places[static_cast<size_t>(l)];
       if (stays || !same) at.second |= l & replicas;
       auto source = std::find_if(sources.begin(), sources.end(), [&](const Source& s) { return s.reg == at.first; });
       if (source == sources.end()) {

@@ -10,16 +10,17 @@ Kernel attention(DType cache, double scale, DType out) {
   return with_floats(cache, out, [scale]<class C, class Out>(C, Out) {
     return Kernel("attention", {"Q", "K", "V", "Start", "O"},
                   [scale](Tensor<f32> Q, Tensor<C> K, Tensor<C> V, Tensor<i32> Start, Tensor<Out> O) {
-      constexpr double inf = std::numeric_limits<double>::infinity();
+      // Finite: where a part of the keys is hidden from a row altogether, merging makes its weights 0, not NaN.
+      constexpr double least = std::numeric_limits<float>::lowest();
       Range h = parallel("head", Q.dim(0)), m = parallel("m", Q.dim(1));
       Range d = whole("d", Q.dim(2)), e = whole("e", O.dim(2));
       Scalar start = Start(0);
       Scalar keys = min(min(start + last(m) + 1, K.dim(1)), V.dim(1));
       State s = fold(
-          serial("t", keys), State{fill(-inf, h, m), fill(0, h, m), fill(0, h, m, e)},
+          serial("t", keys), State{fill(least, h, m), fill(0, h, m), fill(0, h, m, e)},
           [=](Range t, const State& s) {
             Tile x = dot(Q(h, m, d), K(h, t, d), d) * scale;
-            x = where(index(t) <= index(m) + start, x, -inf);
+            x = where(index(t) <= index(m) + start, x, least);
             Tile top = max(s[0], max(x, t));
             Tile w = exp(x - top), keep = exp(s[0] - top);
             return State{top, s[1] * keep + sum(w, t), s[2] * keep + dot(w, V(h, t, e), t)};

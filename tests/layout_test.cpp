@@ -81,7 +81,8 @@ TEST(Layout, PlacesEveryElementOnceAReplica) {
       for (int t = 0; t < 1 << l.lane.size(); ++t)
         for (int r = 0; r < l.registers(); ++r) ++count[l.at(r, t, w)];
     int replicas = 1;
-    for (int mask : {l.replicas(l.lane), l.replicas(l.warp)}) replicas <<= __builtin_popcount(static_cast<unsigned>(mask));
+    for (int mask : {l.replicas(l.lane), l.replicas(l.warp)})
+      replicas <<= __builtin_popcount(static_cast<unsigned>(mask));
     ASSERT_EQ(count.size(), elements(l).size()) << l.text(two_ranges());
     for (const auto& [c, n] : count) ASSERT_EQ(n, replicas) << l.text(two_ranges());
     ASSERT_EQ(l.lane_uniform(), l.replicas(l.lane) == (1 << l.lane.size()) - 1);
@@ -93,7 +94,8 @@ TEST(Layout, FindsRegisters) {
   for (const Layout& l : layouts({3, 1}, {1, 2}, 2, 1)) {
     std::map<Coord, int> mine;
     for (int r = 0; r < l.registers(); ++r) mine[l.at(r, 0, 0)] = r;
-    for (const Coord& c : elements(l)) ASSERT_EQ(l.register_at(c), mine.contains(c) ? mine[c] : -1) << l.text(two_ranges());
+    for (const Coord& c : elements(l))
+      ASSERT_EQ(l.register_at(c), mine.contains(c) ? mine[c] : -1) << l.text(two_ranges());
     ASSERT_EQ(l.register_at({l.extent(0), 0}), -1);
   }
 }
@@ -110,7 +112,8 @@ TEST(Layout, RestrictedKeepsCoordinates) {
           for (int r = 0; r < l.registers(); ++r) {
             int at = part.register_at({l.at(r, 0, 0)[static_cast<size_t>(kept)]});
             ASSERT_GE(at, 0);
-            ASSERT_EQ(part.at(at, t, w)[0], l.at(r, t, w)[static_cast<size_t>(kept)]) << l.text(two_ranges()) << " " << part.text(two_ranges());
+            ASSERT_EQ(part.at(at, t, w)[0], l.at(r, t, w)[static_cast<size_t>(kept)])
+                << l.text(two_ranges()) << " " << part.text(two_ranges());
           }
     }
 }

@@ -14,7 +14,8 @@ template <class In, class Out>
 Kernel matmul() {
   return Kernel("matmul", {"A", "B", "C"}, [](Tensor<In> A, Tensor<In> B, Tensor<Out> C) {
     Range m = parallel("m", A.dim(0)), n = parallel("n", B.dim(1));
-    Tile acc = fold(serial("k", A.dim(1)), fill<Out>(0, m, n), [=](Range k, Tile acc) { return acc + dot(A(m, k), B(k, n), k); });
+    Tile acc = fold(serial("k", A.dim(1)), fill<Out>(0, m, n),
+                    [=](Range k, Tile acc) { return acc + dot(A(m, k), B(k, n), k); });
     C(m, n) = acc;
   });
 }
@@ -26,11 +27,13 @@ Schedule tiles(int m, int n, int k) {
 template <class In, class Out>
 void check_matmul(std::array<int64_t, 3> shape, const Schedule& s, const Known& known = {}) {
   auto [m, n, k] = shape;
-  check_everywhere(matmul<In, Out>(), s, {random_tensor(In::dtype, {m, k}), random_tensor(In::dtype, {k, n}), output(Out::dtype, {m, n})},
+  check_everywhere(matmul<In, Out>(), s,
+                   {random_tensor(In::dtype, {m, k}), random_tensor(In::dtype, {k, n}), output(Out::dtype, {m, n})},
                    is_float(Out::dtype) ? summation(k) : exact(), {}, known);
 }
 
-constexpr std::array<int64_t, 3> shapes[] = {{1, 1, 1}, {5, 7, 9}, {8, 32, 8}, {9, 35, 21}, {1, 50, 30}, {10, 1, 20}, {8, 16, 0}};
+constexpr std::array<int64_t, 3> shapes[] = {{1, 1, 1},   {5, 7, 9},   {8, 32, 8}, {9, 35, 21},
+                                             {1, 50, 30}, {10, 1, 20}, {8, 16, 0}};
 
 TEST(LoweringDot, TailsInEveryDimension) {
   for (auto shape : shapes) check_matmul<f32, f32>(shape, tiles(4, 16, 4), {false, Known::innermost, true});
@@ -48,8 +51,10 @@ TEST(LoweringDot, ElementTypes) {
   check_matmul<i8, i32>({9, 35, 21}, tiles(4, 16, 4));
 }
 TEST(LoweringDot, Transposed) {
-  HostTensor a = random_tensor(DType::f32, {20, 30}), b = random_tensor(DType::f32, {30, 40}), c = output(DType::f32, {20, 40});
-  for (const Known& known : {Known{true, Known::all, true}, {false, Known::innermost, true}, {false, Known::none, false}}) {
+  HostTensor a = random_tensor(DType::f32, {20, 30}), b = random_tensor(DType::f32, {30, 40}),
+             c = output(DType::f32, {20, 40});
+  for (const Known& known :
+       {Known{true, Known::all, true}, {false, Known::innermost, true}, {false, Known::none, false}}) {
     check_everywhere(matmul<f32, f32>(), tiles(4, 16, 4), {strided(a, {1, 20}), b, c}, summation(30), {}, known);
     check_everywhere(matmul<f32, f32>(), tiles(4, 16, 4), {a, strided(b, {1, 31}, 4), c}, summation(30), {}, known);
     check_everywhere(matmul<f32, f32>(), tiles(4, 16, 4), {a, b, strided(c, {1, 20})}, summation(30), {}, known);
@@ -66,7 +71,9 @@ TEST(LoweringDot, WholeRanges) {
     for (int m : {1, 4}) {
       Schedule s;
       s.tile = {{"m", m}};
-      check_everywhere(k, s, {random_tensor(DType::bf16, {6, kk}), random_tensor(DType::bf16, {kk, n}), output(DType::bf16, {6, n})}, summation(kk));
+      check_everywhere(
+          k, s, {random_tensor(DType::bf16, {6, kk}), random_tensor(DType::bf16, {kk, n}), output(DType::bf16, {6, n})},
+          summation(kk));
     }
 }
 TEST(LoweringDot, TwoDotsInARow) {  // the result of one is the operand of the next
@@ -79,14 +86,20 @@ TEST(LoweringDot, TwoDotsInARow) {  // the result of one is the operand of the n
     for (int m : {1, 8}) {
       Schedule s;
       s.tile = {{"m", m}};
-      check_everywhere(k, s, {random_tensor(DType::f32, {9, kk}), random_tensor(DType::f32, {kk, h}), random_tensor(DType::f32, {h, n}), output(DType::f32, {9, n})}, summation(kk * h));
+      check_everywhere(k, s,
+                       {random_tensor(DType::f32, {9, kk}), random_tensor(DType::f32, {kk, h}),
+                        random_tensor(DType::f32, {h, n}), output(DType::f32, {9, n})},
+                       summation(kk * h));
     }
 }
 
 TEST(LoweringDot, PackedOperands) {
-  const std::vector<std::map<std::string, Packing>> packings = {
-      {{"B", {{{1, 16}}}}}, {{"B", {{{1, 16}, {0, 2}}}}}, {{"B", {{{0, 4}}}}}, {{"B", {{{1, 32}, {0, 4}}}}},
-      {{"A", {{{0, 8}}}}, {"B", {{{1, 32}}}}}, {{"A", {{{0, 4}, {1, 2}}}}, {"C", {{{1, 16}}}}}};
+  const std::vector<std::map<std::string, Packing>> packings = {{{"B", {{{1, 16}}}}},
+                                                                {{"B", {{{1, 16}, {0, 2}}}}},
+                                                                {{"B", {{{0, 4}}}}},
+                                                                {{"B", {{{1, 32}, {0, 4}}}}},
+                                                                {{"A", {{{0, 8}}}}, {"B", {{{1, 32}}}}},
+                                                                {{"A", {{{0, 4}, {1, 2}}}}, {"C", {{{1, 16}}}}}};
   for (const auto& p : packings)
     for (auto shape : {shapes[3]}) {
       Schedule s = tiles(4, 16, 4);
@@ -125,7 +138,10 @@ TEST(LoweringDot, GatherAndScatter) {
     for (int r : {1, 8}) {
       Schedule s;
       s.tile = {{"r", r}};
-      check_everywhere(k, s, {random_tensor(DType::f32, {20, n}), tensor_of(DType::i32, {30}, from), tensor_of(DType::i32, {30}, to), output(DType::f32, {25, n})}, exact());
+      check_everywhere(k, s,
+                       {random_tensor(DType::f32, {20, n}), tensor_of(DType::i32, {30}, from),
+                        tensor_of(DType::i32, {30}, to), output(DType::f32, {25, n})},
+                       exact());
     }
   }
 }
@@ -136,20 +152,24 @@ TEST(LoweringDot, ShiftedRanges) {
   });
   for (int by : {0, 1, -4, 60, 1000})
     for (bool known : {true, false})
-      check_everywhere(k, {}, {random_tensor(DType::f32, {4, 75}), output(DType::f32, {4, 80})}, exact(), {double(by)}, {known, Known::all, true});
+      check_everywhere(k, {}, {random_tensor(DType::f32, {4, 75}), output(DType::f32, {4, 80})}, exact(), {double(by)},
+                       {known, Known::all, true});
 }
 
 Kernel attention_kernel() {
-  return Kernel("attention", {"Q", "K", "V", "O"}, [](Tensor<f32> Q, Tensor<f32> K, Tensor<f32> V, Tensor<f32> O, Param<f32> scale) {
-    Range h = parallel("h", Q.dim(0)), q = parallel("q", Q.dim(1)), d = whole("d", Q.dim(2)), e = whole("e", V.dim(2));
-    Range t = serial("t", min(last(q) + 1, K.dim(1)));
-    State s = fold(t, State{fill(-INFINITY, h, q), fill(0, h, q), fill(0, h, q, e)}, [=](Range t, State s) {
-      Tile x = where(index(t) <= index(q), dot(Q(h, q, d), K(h, t, d), d) * scale, -INFINITY);
-      Tile m = max(s[0], max(x, t)), p = exp(x - m), a = exp(s[0] - m);
-      return State{m, s[1] * a + sum(p, t), s[2] * a + dot(p, V(h, t, e), t)};
-    });
-    O(h, q, e) = s[2] / s[1];
-  });
+  return Kernel("attention", {"Q", "K", "V", "O"},
+                [](Tensor<f32> Q, Tensor<f32> K, Tensor<f32> V, Tensor<f32> O, Param<f32> scale) {
+                  Range h = parallel("h", Q.dim(0)), q = parallel("q", Q.dim(1)), d = whole("d", Q.dim(2)),
+                        e = whole("e", V.dim(2));
+                  Range t = serial("t", min(last(q) + 1, K.dim(1)));
+                  State s =
+                      fold(t, State{fill(-INFINITY, h, q), fill(0, h, q), fill(0, h, q, e)}, [=](Range t, State s) {
+                        Tile x = where(index(t) <= index(q), dot(Q(h, q, d), K(h, t, d), d) * scale, -INFINITY);
+                        Tile m = max(s[0], max(x, t)), p = exp(x - m), a = exp(s[0] - m);
+                        return State{m, s[1] * a + sum(p, t), s[2] * a + dot(p, V(h, t, e), t)};
+                      });
+                  O(h, q, e) = s[2] / s[1];
+                });
 }
 TEST(LoweringDot, CausalAttention) {
   Kernel k = attention_kernel();
@@ -158,7 +178,9 @@ TEST(LoweringDot, CausalAttention) {
       Schedule s;
       s.tile = {{"q", q}, {"t", t}};
       Known known{true, Known::all, true};
-      check_everywhere(k, s, {random_tensor(DType::f32, {2, n, d}), random_tensor(DType::f32, {2, n, d}), random_tensor(DType::f32, {2, n, d}), output(DType::f32, {2, n, d})},
+      check_everywhere(k, s,
+                       {random_tensor(DType::f32, {2, n, d}), random_tensor(DType::f32, {2, n, d}),
+                        random_tensor(DType::f32, {2, n, d}), output(DType::f32, {2, n, d})},
                        summation(d + n, 2), {0.25}, known);
     }
 }

@@ -24,7 +24,8 @@ std::array<HostTensor, 2> pairs(DType t, const std::vector<double>& values, doub
 }
 
 TEST(LoweringElementwise, RealFunctions) {
-  static constexpr Fn unary[] = {Fn::neg, Fn::abs, Fn::exp, Fn::exp2, Fn::log, Fn::sqrt, Fn::rsqrt, Fn::tanh, Fn::sin, Fn::cos, Fn::floor, Fn::round};
+  static constexpr Fn unary[] = {Fn::neg,   Fn::abs,  Fn::exp, Fn::exp2, Fn::log,   Fn::sqrt,
+                                 Fn::rsqrt, Fn::tanh, Fn::sin, Fn::cos,  Fn::floor, Fn::round};
   static constexpr Fn binary[] = {Fn::add, Fn::sub, Fn::mul, Fn::div, Fn::min, Fn::max};
   Kernel k("real", {"A", "B", "Y"}, [](Tensor<f32> A, Tensor<f32> B, Tensor<f32> Y) {
     Range i = parallel("i", A.dim(0));
@@ -34,7 +35,9 @@ TEST(LoweringElementwise, RealFunctions) {
     Y(row++, i) = mad(A(i), B(i), A(i) * 0.5);
     Y(row++, i) = where(A(i) < B(i), A(i), B(i) + 1);
   });
-  auto [a, b] = pairs(DType::f32, {0, -0.0, 1, -1, 0.5, 1.5, 2.5, inf, -inf, NAN, 1e-40, -0x1p-149, 3.4e38, 88.7, -103.9, 1e-3, 127.5, -149.5}, 20);
+  auto [a, b] = pairs(
+      DType::f32,
+      {0, -0.0, 1, -1, 0.5, 1.5, 2.5, inf, -inf, NAN, 1e-40, -0x1p-149, 3.4e38, 88.7, -103.9, 1e-3, 127.5, -149.5}, 20);
   check_everywhere(k, {}, {a, b, output(DType::f32, {20, a.extents[0]})}, elementwise());
 }
 
@@ -56,7 +59,8 @@ TEST(LoweringElementwise, Comparisons) {
 }
 
 TEST(LoweringElementwise, Integers) {
-  static constexpr Fn binary[] = {Fn::add, Fn::sub, Fn::mul, Fn::min, Fn::max, Fn::idiv, Fn::imod, Fn::shl, Fn::shr, Fn::bit_and, Fn::bit_or, Fn::bit_xor};
+  static constexpr Fn binary[] = {Fn::add,  Fn::sub, Fn::mul, Fn::min,     Fn::max,    Fn::idiv,
+                                  Fn::imod, Fn::shl, Fn::shr, Fn::bit_and, Fn::bit_or, Fn::bit_xor};
   Kernel k("integers", {"A", "B", "Y", "Z"}, [](Tensor<i32> A, Tensor<i32> B, Tensor<i32> Y, Tensor<b1> Z) {
     Range i = parallel("i", A.dim(0));
     int row = 0;
@@ -70,13 +74,15 @@ TEST(LoweringElementwise, Integers) {
     Z(3, i) = A(i) != B(i);
   });
   auto [a, b] = pairs(DType::i32, {0, 1, -1, 2, 31, 32, 33, -32, 7, -7, int_min, int_max, int_min + 1}, 1);
-  check_everywhere(k, {}, {a, b, output(DType::i32, {15, a.extents[0]}), output(DType::b1, {4, a.extents[0]})}, exact());
+  check_everywhere(k, {}, {a, b, output(DType::i32, {15, a.extents[0]}), output(DType::b1, {4, a.extents[0]})},
+                   exact());
 }
 
 template <class From>
 void check_casts(const std::vector<double>& values) {
   Kernel k("casts", {"X", "F", "H", "B", "I", "S", "U", "P"},
-           [](Tensor<From> X, Tensor<f32> F, Tensor<f16> H, Tensor<bf16> B, Tensor<i32> I, Tensor<i8> S, Tensor<u8> U, Tensor<b1> P) {
+           [](Tensor<From> X, Tensor<f32> F, Tensor<f16> H, Tensor<bf16> B, Tensor<i32> I, Tensor<i8> S, Tensor<u8> U,
+              Tensor<b1> P) {
              Range i = parallel("i", X.dim(0));
              F(i) = cast<f32>(X(i));
              H(i) = cast<f16>(X(i));
@@ -89,13 +95,15 @@ void check_casts(const std::vector<double>& values) {
   auto [x, unused] = pairs(From::dtype, values, 300);
   int64_t n = x.extents[0];
   std::vector<HostTensor> tensors{x};
-  for (DType t : {DType::f32, DType::f16, DType::bf16, DType::i32, DType::i8, DType::u8, DType::b1}) tensors.push_back(output(t, {n}));
+  for (DType t : {DType::f32, DType::f16, DType::bf16, DType::i32, DType::i8, DType::u8, DType::b1})
+    tensors.push_back(output(t, {n}));
   check_everywhere(k, {}, tensors, exact());
 }
 TEST(LoweringElementwise, CastsFromFloats) {
-  std::vector<double> values{0,   -0.0, 0.5,  -0.5, 1.5,      2.5,      127.5,    128,   -128.9, 255.9,      256,        -1,
-                             inf, -inf, NAN,  65504, 65519.9, 65520.1,  1e-8,     6e-8,  -1e-40, 2147483520, 2147483648, -2147483648.0,
-                             3e9, -3e9, 1e38, 3.4e38, 1.00390625, 1.01171875, 0x1p-14, 0x1p-25, 0x1.8p-25};
+  std::vector<double> values{
+      0,          -0.0,          0.5,  -0.5, 1.5,   2.5,     127.5,      128,        -128.9,  255.9,   256,
+      -1,         inf,           -inf, NAN,  65504, 65519.9, 65520.1,    1e-8,       6e-8,    -1e-40,  2147483520,
+      2147483648, -2147483648.0, 3e9,  -3e9, 1e38,  3.4e38,  1.00390625, 1.01171875, 0x1p-14, 0x1p-25, 0x1.8p-25};
   check_casts<f32>(values);
   check_casts<f16>(values);
   check_casts<bf16>(values);
@@ -118,38 +126,49 @@ TEST(LoweringElementwise, Bitcasts) {
 }
 
 Kernel broadcast_kernel() {
-  return Kernel("broadcast", {"X", "Row", "Col", "Y"}, [](Tensor<f32> X, Tensor<bf16> Row, Tensor<f16> Col, Tensor<bf16> Y, Param<f32> a, Param<i32> n) {
-    Range r = parallel("r", X.dim(0)), c = parallel("c", X.dim(1));
-    Y(r, c) = cast<bf16>((X(r, c) + Row(c)) * a + Col(r) * cast<f32>(index(r) * n - index(c)));
-  });
+  return Kernel("broadcast", {"X", "Row", "Col", "Y"},
+                [](Tensor<f32> X, Tensor<bf16> Row, Tensor<f16> Col, Tensor<bf16> Y, Param<f32> a, Param<i32> n) {
+                  Range r = parallel("r", X.dim(0)), c = parallel("c", X.dim(1));
+                  Y(r, c) = cast<bf16>((X(r, c) + Row(c)) * a + Col(r) * cast<f32>(index(r) * n - index(c)));
+                });
 }
 
 TEST(LoweringElementwise, BroadcastsScalarsAndCoordinates) {
   Kernel k = broadcast_kernel();
   for (auto [m, n] : {std::array<int64_t, 2>{1, 1}, {5, 70}, {16, 128}, {3, 257}}) {
-    std::vector<HostTensor> t{random_tensor(DType::f32, {m, n}), random_tensor(DType::bf16, {n}), random_tensor(DType::f16, {m}), output(DType::bf16, {m, n})};
+    std::vector<HostTensor> t{random_tensor(DType::f32, {m, n}), random_tensor(DType::bf16, {n}),
+                              random_tensor(DType::f16, {m}), output(DType::bf16, {m, n})};
     for (bool known : {true, false})
-      check_everywhere(k, {.tile = {{"r", 2}}}, t, {1e-6, 1e-4}, {0.75, 3}, {known, known ? Known::all : Known::innermost, known});
+      check_everywhere(k, {.tile = {{"r", 2}}}, t, {1e-6, 1e-4}, {0.75, 3},
+                       {known, known ? Known::all : Known::innermost, known});
   }
 }
 
 TEST(LoweringElementwise, StridesAndOffsets) {
   Kernel k = broadcast_kernel();
   int64_t m = 6, n = 130;
-  HostTensor x = random_tensor(DType::f32, {m, n}), row = random_tensor(DType::bf16, {n}), col = random_tensor(DType::f16, {m}), y = output(DType::bf16, {m, n});
+  HostTensor x = random_tensor(DType::f32, {m, n}), row = random_tensor(DType::bf16, {n}),
+             col = random_tensor(DType::f16, {m}), y = output(DType::bf16, {m, n});
   Tolerance e{1e-6, 1e-4};
   for (auto strides : {Known::all, Known::innermost, Known::none}) {
     Known known{false, strides, true};
-    check_everywhere(k, {.tile = {{"r", 2}}}, {strided(x, {133, 1}, 1), row, col, strided(y, {160, 1}, 3)}, e, {2, 1}, known);
-    check_everywhere(k, {.tile = {{"r", 4}}}, {strided(x, {1, 7}), strided(row, {3}, 2), strided(col, {2}), strided(y, {1, 6})}, e, {2, 1}, known);
-    check_everywhere(k, {.tile = {{"r", 1}, {"c", 64}}}, {strided(x, {0, 2}, 5), strided(row, {0}), col, strided(y, {300, 2})}, e, {2, 1}, known);
+    check_everywhere(k, {.tile = {{"r", 2}}}, {strided(x, {133, 1}, 1), row, col, strided(y, {160, 1}, 3)}, e, {2, 1},
+                     known);
+    check_everywhere(k, {.tile = {{"r", 4}}},
+                     {strided(x, {1, 7}), strided(row, {3}, 2), strided(col, {2}), strided(y, {1, 6})}, e, {2, 1},
+                     known);
+    check_everywhere(k, {.tile = {{"r", 1}, {"c", 64}}},
+                     {strided(x, {0, 2}, 5), strided(row, {0}), col, strided(y, {300, 2})}, e, {2, 1}, known);
   }
 }
 
 TEST(LoweringElementwise, EmptyTensors) {
   Kernel k = broadcast_kernel();
   for (auto [m, n] : {std::array<int64_t, 2>{0, 5}, {5, 0}, {0, 0}})
-    check_everywhere(k, {}, {random_tensor(DType::f32, {m, n}), random_tensor(DType::bf16, {n}), random_tensor(DType::f16, {m}), output(DType::bf16, {m, n})}, exact(), {1, 1}, {false, Known::innermost, true});
+    check_everywhere(k, {},
+                     {random_tensor(DType::f32, {m, n}), random_tensor(DType::bf16, {n}),
+                      random_tensor(DType::f16, {m}), output(DType::bf16, {m, n})},
+                     exact(), {1, 1}, {false, Known::innermost, true});
 }
 
 TEST(LoweringElementwise, WalkOrders) {
@@ -157,12 +176,18 @@ TEST(LoweringElementwise, WalkOrders) {
     Range a = parallel("a", X.dim(0)), b = parallel("b", X.dim(1)), c = parallel("c", X.dim(2));
     Y(a, b, c) = X(a, b, c) + first(b) * 1000 + last(c) * 100000;
   });
-  for (std::vector<Walk> order : {std::vector<Walk>{}, {{"b", 0}}, {{"c", 0}, {"a", 0}}, {{"a", 2}, {"c", 0}, {"b", 0}}, {{"b", 3}, {"a", 2}, {"c", 2}}, {{"a", 4}, {"a", 2}, {"b", 0}}})
+  for (std::vector<Walk> order : {std::vector<Walk>{},
+                                  {{"b", 0}},
+                                  {{"c", 0}, {"a", 0}},
+                                  {{"a", 2}, {"c", 0}, {"b", 0}},
+                                  {{"b", 3}, {"a", 2}, {"c", 2}},
+                                  {{"a", 4}, {"a", 2}, {"b", 0}}})
     for (int tile : {1, 8}) {
       Schedule s;
       s.tile = {{"a", 1}, {"b", 2}, {"c", tile}};
       s.order = order;
-      check_everywhere(k, s, {random_tensor(DType::i32, {5, 7, 11}), output(DType::i32, {5, 7, 11})}, exact(), {}, {false, Known::all, true});
+      check_everywhere(k, s, {random_tensor(DType::i32, {5, 7, 11}), output(DType::i32, {5, 7, 11})}, exact(), {},
+                       {false, Known::all, true});
     }
 }
 

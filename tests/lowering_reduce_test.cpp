@@ -11,20 +11,22 @@ namespace {
 
 template <class T>
 Kernel reductions() {
-  return Kernel("reductions", {"X", "Sum", "Max", "Min", "Arg"}, [](Tensor<T> X, Tensor<T> Sum, Tensor<T> Max, Tensor<T> Min, Tensor<i32> Arg) {
-    Range r = parallel("row", X.dim(0)), c = whole("col", X.dim(1));
-    Sum(r) = sum(X(r, c), c);
-    Max(r) = max(X(r, c), c);
-    Min(r) = min(X(r, c), c);
-    Arg(r) = argmax(X(r, c), c);
-  });
+  return Kernel("reductions", {"X", "Sum", "Max", "Min", "Arg"},
+                [](Tensor<T> X, Tensor<T> Sum, Tensor<T> Max, Tensor<T> Min, Tensor<i32> Arg) {
+                  Range r = parallel("row", X.dim(0)), c = whole("col", X.dim(1));
+                  Sum(r) = sum(X(r, c), c);
+                  Max(r) = max(X(r, c), c);
+                  Min(r) = min(X(r, c), c);
+                  Arg(r) = argmax(X(r, c), c);
+                });
 }
 template <class T>
 void check_reductions(int64_t rows, int64_t cols, int tile, const HostTensor& x, const Known& known = {}) {
   Schedule s;
   s.tile = {{"row", tile}};
   auto out = [&](DType t) { return output(t, {rows}); };
-  check_everywhere(reductions<T>(), s, {x, out(T::dtype), out(T::dtype), out(T::dtype), out(DType::i32)}, is_float(T::dtype) ? summation(cols) : exact(), {}, known);
+  check_everywhere(reductions<T>(), s, {x, out(T::dtype), out(T::dtype), out(T::dtype), out(DType::i32)},
+                   is_float(T::dtype) ? summation(cols) : exact(), {}, known);
 }
 
 class Reductions : public testing::TestWithParam<int64_t> {};
@@ -43,12 +45,13 @@ TEST_P(Reductions, AlongTheOuterDimension) {  // lanes go along the rows
 }
 
 Kernel extremes() {
-  return Kernel("extremes", {"X", "Max", "Min", "Arg"}, [](Tensor<f32> X, Tensor<f32> Max, Tensor<f32> Min, Tensor<i32> Arg) {
-    Range r = parallel("row", X.dim(0)), c = whole("col", X.dim(1));
-    Max(r) = max(X(r, c), c);
-    Min(r) = min(X(r, c), c);
-    Arg(r) = argmax(X(r, c), c);
-  });
+  return Kernel("extremes", {"X", "Max", "Min", "Arg"},
+                [](Tensor<f32> X, Tensor<f32> Max, Tensor<f32> Min, Tensor<i32> Arg) {
+                  Range r = parallel("row", X.dim(0)), c = whole("col", X.dim(1));
+                  Max(r) = max(X(r, c), c);
+                  Min(r) = min(X(r, c), c);
+                  Arg(r) = argmax(X(r, c), c);
+                });
 }
 TEST(LoweringReduce, NotANumberAndInfinity) {
   constexpr double inf = std::numeric_limits<double>::infinity();
@@ -63,13 +66,15 @@ TEST(LoweringReduce, NotANumberAndInfinity) {
     x.set(0 * cols + cols - 1, NAN);
     x.set(4 * cols + cols - 1, inf);
     x.set(5 * cols, -inf);
-    check_everywhere(extremes(), {}, {x, output(DType::f32, {6}), output(DType::f32, {6}), output(DType::i32, {6})}, exact());
+    check_everywhere(extremes(), {}, {x, output(DType::f32, {6}), output(DType::f32, {6}), output(DType::i32, {6})},
+                     exact());
   }
 }
 TEST(LoweringReduce, ArgmaxTakesTheFirst) {
   for (int64_t cols : {2, 64, 300, 3000}) {
     HostTensor x = random_integers(DType::f32, {5, cols}, 0, 2);
-    check_everywhere(extremes(), {}, {x, output(DType::f32, {5}), output(DType::f32, {5}), output(DType::i32, {5})}, exact());
+    check_everywhere(extremes(), {}, {x, output(DType::f32, {5}), output(DType::f32, {5}), output(DType::i32, {5})},
+                     exact());
   }
 }
 
@@ -80,7 +85,8 @@ TEST(LoweringReduce, TwoAxes) {
     M(b, c) = mean(X(b, r, c), r) + max(max(X(b, r, c), r), c);
   });
   for (auto [r, c] : {std::array<int64_t, 2>{1, 1}, {3, 5}, {4, 64}, {12, 40}, {16, 16}})
-    check_everywhere(k, {}, {random_tensor(DType::f32, {3, r, c}), output(DType::f32, {3}), output(DType::f32, {3, c})}, summation(r * c));
+    check_everywhere(k, {}, {random_tensor(DType::f32, {3, r, c}), output(DType::f32, {3}), output(DType::f32, {3, c})},
+                     summation(r * c));
 }
 
 TEST(LoweringReduce, Softmax) {
@@ -99,16 +105,18 @@ TEST(LoweringReduce, Softmax) {
 }
 
 Kernel layernorm_kernel() {
-  return Kernel("layernorm", {"X", "G", "B", "Y"}, [](Tensor<bf16> X, Tensor<f32> G, Tensor<f32> B, Tensor<bf16> Y, Param<f32> eps) {
-    Range r = parallel("row", X.dim(0)), c = whole("col", X.dim(1));
-    Tile x = cast<f32>(X(r, c));
-    Tile d = x - mean(x, c);
-    Y(r, c) = cast<bf16>(d * rsqrt(mean(d * d, c) + eps) * G(c) + B(c));
-  });
+  return Kernel("layernorm", {"X", "G", "B", "Y"},
+                [](Tensor<bf16> X, Tensor<f32> G, Tensor<f32> B, Tensor<bf16> Y, Param<f32> eps) {
+                  Range r = parallel("row", X.dim(0)), c = whole("col", X.dim(1));
+                  Tile x = cast<f32>(X(r, c));
+                  Tile d = x - mean(x, c);
+                  Y(r, c) = cast<bf16>(d * rsqrt(mean(d * d, c) + eps) * G(c) + B(c));
+                });
 }
 TEST(LoweringReduce, Layernorm) {
   for (int64_t n : {5, 64, 768, 1600}) {
-    std::vector<HostTensor> t{random_tensor(DType::bf16, {3, n}), random_tensor(DType::f32, {n}), random_tensor(DType::f32, {n}), output(DType::bf16, {3, n})};
+    std::vector<HostTensor> t{random_tensor(DType::bf16, {3, n}), random_tensor(DType::f32, {n}),
+                              random_tensor(DType::f32, {n}), output(DType::bf16, {3, n})};
     check_everywhere(layernorm_kernel(), {}, t, summation(n, 4), {1e-5});
   }
 }
@@ -127,7 +135,8 @@ TEST(LoweringReduce, FoldOverAnUnknownExtent) {
     for (int tile : {1, 8, 32}) {
       Schedule s;
       s.tile = {{"c", tile}, {"d", 32}, {"r", 2}};
-      check_everywhere(k, s, {random_tensor(DType::f32, {3, n}), output(DType::f32, {3}), output(DType::f32, {3})}, summation(n), {}, {false, Known::innermost, true});
+      check_everywhere(k, s, {random_tensor(DType::f32, {3, n}), output(DType::f32, {3}), output(DType::f32, {3})},
+                       summation(n), {}, {false, Known::innermost, true});
     }
 }
 
@@ -140,7 +149,9 @@ TEST(LoweringReduce, FoldWithBoundsFromMemory) {
   for (auto [from, to] : {std::array<int, 2>{0, 100}, {3, 77}, {64, 65}, {50, 50}, {60, 20}, {-5, 1000}}) {
     Schedule s;
     s.tile = {{"t", 16}, {"r", 4}};
-    check_everywhere(k, s, {random_tensor(DType::f32, {9, 100}), tensor_of(DType::i32, {1}, {double(from)}), tensor_of(DType::i32, {1}, {double(to)}), output(DType::f32, {9})},
+    check_everywhere(k, s,
+                     {random_tensor(DType::f32, {9, 100}), tensor_of(DType::i32, {1}, {double(from)}),
+                      tensor_of(DType::i32, {1}, {double(to)}), output(DType::f32, {9})},
                      summation(100, 100), {}, {false, Known::innermost, true});
   }
 }
@@ -149,13 +160,16 @@ TEST(LoweringReduce, SplitAcrossBlocks) {
   Kernel k("split", {"X", "Y", "Z"}, [](Tensor<f32> X, Tensor<f32> Y, Tensor<f32> Z) {
     Range r = parallel("r", X.dim(0));
     Y(r) = fold(serial("c", X.dim(1)), fill(0, r), [=](Range c, Tile acc) { return acc + sum(X(r, c), c); });
-    State s = fold(serial("d", X.dim(1)), State{fill(-1e30, r), fill(0, r)}, [=](Range d, State s) {
-      Tile m = max(s[0], max(X(r, d), d));
-      return State{m, s[1] * exp(s[0] - m) + sum(exp(X(r, d) - m), d)};
-    }, [](State a, State b) {
-      Tile m = max(a[0], b[0]);
-      return State{m, a[1] * exp(a[0] - m) + b[1] * exp(b[0] - m)};
-    });
+    State s = fold(
+        serial("d", X.dim(1)), State{fill(-1e30, r), fill(0, r)},
+        [=](Range d, State s) {
+          Tile m = max(s[0], max(X(r, d), d));
+          return State{m, s[1] * exp(s[0] - m) + sum(exp(X(r, d) - m), d)};
+        },
+        [](State a, State b) {
+          Tile m = max(a[0], b[0]);
+          return State{m, a[1] * exp(a[0] - m) + b[1] * exp(b[0] - m)};
+        });
     Z(r) = s[0] + log(s[1]);
   });
   for (auto [range, parts] : {std::pair<const char*, int>{"c", 5}, {"d", 2}})
@@ -163,20 +177,23 @@ TEST(LoweringReduce, SplitAcrossBlocks) {
       Schedule s;
       s.tile = {{"c", 8}, {"d", 16}, {"r", 2}};
       s.split[range] = parts;
-      check_everywhere(k, s, {random_tensor(DType::f32, {3, n}), output(DType::f32, {3}), output(DType::f32, {3})}, summation(n), {}, {false, Known::innermost, true});
+      check_everywhere(k, s, {random_tensor(DType::f32, {3, n}), output(DType::f32, {3}), output(DType::f32, {3})},
+                       summation(n), {}, {false, Known::innermost, true});
     }
 }
 
 TEST(LoweringReduce, EachStoresInALoop) {
   Kernel k("each", {"X", "Y"}, [](Tensor<f32> X, Tensor<f32> Y) {
     Range r = parallel("r", X.dim(0));
-    Tile top = fold(serial("c", X.dim(1)), fill(-INFINITY, r), [=](Range c, Tile m) { return max(m, max(X(r, c), c)); });
+    Tile top =
+        fold(serial("c", X.dim(1)), fill(-INFINITY, r), [=](Range c, Tile m) { return max(m, max(X(r, c), c)); });
     each(serial("d", X.dim(1)), [=](Range d) { Y(r, d) = X(r, d) - top; });
   });
   for (int64_t n : {1, 64, 129}) {
     Schedule s;
     s.tile = {{"c", 32}, {"d", 64}, {"r", 2}};
-    check_everywhere(k, s, {random_tensor(DType::f32, {5, n}), output(DType::f32, {5, n})}, elementwise(), {}, {false, Known::innermost, true});
+    check_everywhere(k, s, {random_tensor(DType::f32, {5, n}), output(DType::f32, {5, n})}, elementwise(), {},
+                     {false, Known::innermost, true});
   }
 }
 
@@ -187,7 +204,9 @@ TEST(LoweringReduce, Bools) {
     N(r) = sum(cast<i32>(positive), c);
     Any(r) = max(cast<i32>(positive), c) > 0;
   });
-  for (int64_t n : {1, 20, 300}) check_everywhere(k, {}, {random_tensor(DType::f32, {6, n}), output(DType::i32, {6}), output(DType::b1, {6})}, exact());
+  for (int64_t n : {1, 20, 300})
+    check_everywhere(k, {}, {random_tensor(DType::f32, {6, n}), output(DType::i32, {6}), output(DType::b1, {6})},
+                     exact());
 }
 
 }  // namespace

@@ -1,7 +1,7 @@
 #include "codegen/testing/virtual_machine.h"
 
-#include <csetjmp>
 #include <ucontext.h>
+#include <csetjmp>
 
 #include <fmt/format.h>
 
@@ -27,7 +27,8 @@ struct VirtualMachine::Thread {
   std::unique_ptr<char[]> stack;
 };
 
-VirtualMachine::VirtualMachine(std::string kernel, VirtualEntry entry, int warps, int threads_of_warp, const int64_t* slots)
+VirtualMachine::VirtualMachine(std::string kernel, VirtualEntry entry, int warps, int threads_of_warp,
+                               const int64_t* slots)
     : kernel_(std::move(kernel)), entry_(entry), warps_(warps), threads_of_warp_(threads_of_warp), slots_(slots) {
   context_.machine = this;
   context_.shuffle = [](VirtualContext* c, uint64_t bits, uint32_t from, uint32_t site) {
@@ -41,7 +42,8 @@ VirtualMachine::VirtualMachine(std::string kernel, VirtualEntry entry, int warps
   context_.load = [](VirtualContext* c, uint64_t offset, uint32_t size, uint32_t active, uint32_t bound) {
     return active ? c->machine->load(offset, size, bound) : uint64_t{0};
   };
-  context_.store = [](VirtualContext* c, uint64_t offset, uint64_t bits, uint32_t size, uint32_t active, uint32_t bound) {
+  context_.store = [](VirtualContext* c, uint64_t offset, uint64_t bits, uint32_t size, uint32_t active,
+                      uint32_t bound) {
     if (active) c->machine->store(offset, bits, size, bound);
   };
   for (int i = 0; i < warps * threads_of_warp; ++i) {
@@ -83,7 +85,8 @@ void VirtualMachine::wait(State s, uint32_t site) {
 void VirtualMachine::main_of_fiber(unsigned high, unsigned low) {
   auto* t = reinterpret_cast<Thread*>(static_cast<uintptr_t>(high) << 32 | low);  // makecontext passes ints only
   for (;;) {
-    t->machine->entry_(t->machine->slots_, t->machine->block_, t->machine->block_ + 1, &t->machine->context_, t->warp, t->lane);
+    t->machine->entry_(t->machine->slots_, t->machine->block_, t->machine->block_ + 1, &t->machine->context_, t->warp,
+                       t->lane);
     t->machine->wait(State::done, 0);
   }
 }
@@ -131,7 +134,8 @@ void VirtualMachine::run_warp(int warp) {
     }
     for (size_t i = 1; i < n; ++i)
       if (first[i]->state != first[0]->state || first[i]->site != first[0]->site)
-        fail(fmt::format("lanes 0 and {} of warp {} part ways: one {}, the other {}", i, warp, doing(*first[0]), doing(*first[i])));
+        fail(fmt::format("lanes 0 and {} of warp {} part ways: one {}, the other {}", i, warp, doing(*first[0]),
+                         doing(*first[i])));
     if (first[0]->state != State::shuffle) return;
     resolve_shuffle(warp);
   }
@@ -174,8 +178,7 @@ uint64_t VirtualMachine::load(uint64_t offset, uint32_t size, uint32_t bound) {
   for (uint32_t i = 0; i < size; ++i) {
     Byte& b = shared_[offset + i];
     if (!b.written) fail(fmt::format("reads byte {} of shared memory, which nothing wrote", offset + i));
-    if (b.write_epoch == epoch_ && b.writer != current_->number)
-      fail(conflict("reads", offset + i, b.writer, "wrote"));
+    if (b.write_epoch == epoch_ && b.writer != current_->number) fail(conflict("reads", offset + i, b.writer, "wrote"));
     b.reader = b.read_epoch == epoch_ && b.reader != current_->number ? several_readers : current_->number;
     b.read_epoch = epoch_;
     bits |= static_cast<uint64_t>(b.value) << 8 * i;

@@ -23,7 +23,8 @@ struct VirtualContext {
   uint64_t (*load)(VirtualContext*, uint64_t offset, uint32_t size, uint32_t active, uint32_t bound);
   void (*store)(VirtualContext*, uint64_t offset, uint64_t bits, uint32_t size, uint32_t active, uint32_t bound);
 };
-using VirtualEntry = void (*)(const int64_t* slots, int64_t begin, int64_t end, VirtualContext*, int64_t warp, int64_t lane);
+using VirtualEntry = void (*)(const int64_t* slots, int64_t begin, int64_t end, VirtualContext*, int64_t warp,
+                              int64_t lane);
 
 class VirtualMachine {
  public:

@@ -20,9 +20,9 @@ enum Member { shuffle_member = 1, barrier_member, load_member, store_member };  
 
 // An access to shared memory as a list of elements.
 struct SharedAccess {
-  LValue* pointer = nullptr;  // one, or a vector of them
-  LValue* stored = nullptr;   // null: a load
-  LValue* mask = nullptr;     // a vector; null: all
+  LValue* pointer = nullptr;    // one, or a vector of them
+  LValue* stored = nullptr;     // null: a load
+  LValue* mask = nullptr;       // a vector; null: all
   LValue* otherwise = nullptr;  // what a masked load gives
 };
 
@@ -32,8 +32,10 @@ bool is_shared(LValue* v) {
 }
 
 std::optional<SharedAccess> shared_access(llvm::Instruction& i) {
-  if (auto* l = llvm::dyn_cast<llvm::LoadInst>(&i); l && is_shared(l->getPointerOperand())) return SharedAccess{l->getPointerOperand(), {}, {}, {}};
-  if (auto* s = llvm::dyn_cast<llvm::StoreInst>(&i); s && is_shared(s->getPointerOperand())) return SharedAccess{s->getPointerOperand(), s->getValueOperand(), {}, {}};
+  if (auto* l = llvm::dyn_cast<llvm::LoadInst>(&i); l && is_shared(l->getPointerOperand()))
+    return SharedAccess{l->getPointerOperand(), {}, {}, {}};
+  if (auto* s = llvm::dyn_cast<llvm::StoreInst>(&i); s && is_shared(s->getPointerOperand()))
+    return SharedAccess{s->getPointerOperand(), s->getValueOperand(), {}, {}};
   auto* c = llvm::dyn_cast<llvm::IntrinsicInst>(&i);
   if (!c) return {};
   auto arg = [&](unsigned n) { return c->getArgOperand(n); };
@@ -46,7 +48,8 @@ std::optional<SharedAccess> shared_access(llvm::Instruction& i) {
     case llvm::Intrinsic::masked_scatter:
       if (is_shared(arg(1))) return SharedAccess{arg(1), arg(0), arg(c->arg_size() - 1), nullptr};
       return {};
-    default: return {};
+    default:
+      return {};
   }
 }
 
@@ -82,13 +85,14 @@ class VirtualTarget : public CpuTarget {
   void barrier(Builder& b) const override { call(b, barrier_member, b.getVoidTy(), {site(b)}); }
 
   LValue* shared_memory(llvm::Module& m, Builder& b, int bytes) const override {
-    if (bytes > caps_.shared_bytes) throw InternalError(fmt::format("{} bytes of shared memory of {}", bytes, caps_.shared_bytes));
+    if (bytes > caps_.shared_bytes)
+      throw InternalError(fmt::format("{} bytes of shared memory of {}", bytes, caps_.shared_bytes));
     auto* old = m.getGlobalVariable("shared", true);
     uint64_t size = old ? old->getValueType()->getArrayNumElements() : 0;
     if (old && size >= static_cast<uint64_t>(bytes)) return old;
     auto* type = llvm::ArrayType::get(b.getInt8Ty(), static_cast<uint64_t>(bytes));
-    auto* g = new llvm::GlobalVariable(m, type, false, llvm::GlobalValue::InternalLinkage, llvm::PoisonValue::get(type), "shared",
-                                       nullptr, llvm::GlobalValue::NotThreadLocal, shared_space);
+    auto* g = new llvm::GlobalVariable(m, type, false, llvm::GlobalValue::InternalLinkage, llvm::PoisonValue::get(type),
+                                       "shared", nullptr, llvm::GlobalValue::NotThreadLocal, shared_space);
     if (old) {
       old->replaceAllUsesWith(g);
       g->takeName(old);
@@ -170,7 +174,8 @@ class VirtualTarget : public CpuTarget {
         call(b, store_member, b.getVoidTy(), {p, x, b.getInt32(size), active, b.getInt32(bound)});
         continue;
       }
-      LValue* x = from_bits(b, call(b, load_member, b.getInt64Ty(), {p, b.getInt32(size), active, b.getInt32(bound)}), e);
+      LValue* x =
+          from_bits(b, call(b, load_member, b.getInt64Ty(), {p, b.getInt32(size), active, b.getInt32(bound)}), e);
       if (!vector) return x;
       if (a.otherwise) x = b.CreateSelect(on, x, b.CreateExtractElement(a.otherwise, i));
       result = b.CreateInsertElement(result, x, i);
