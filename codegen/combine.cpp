@@ -257,9 +257,10 @@ struct Lowering::Staged {
 };
 
 Lowering::Staged Lowering::stage(Value operand, RangeId k) {
-  // What a conversion would spread over registers is better taken from where it was.
+  // What a conversion would spread over registers is better taken from where it was, unless it came from other warps.
   const Op& def = g().at(operand);
-  Value source = def.kind == OpKind::convert ? def.args[0] : operand;
+  bool stayed = def.kind == OpKind::convert && laid_.of(def.args[0]).warp == laid_.of(operand).warp;
+  Value source = stayed ? def.args[0] : operand;
   const Layout& l = laid_.of(source);
   Staged s;
   s.element = llvm_type(b_.getContext(), g().type(operand).dtype);

@@ -183,6 +183,7 @@ Lowering::Access Lowering::access(const Op& op, const Layout& l) {
           offset = b_.CreateAdd(along ? along : i64(0), i64(scaled(c0)));
           if (!fixed && c0 / b) offset = b_.CreateAdd(offset, b_.CreateMul(s, i64(c0 / b)));
           if (mask_of[r]) offset = b_.CreateSelect(mask_of[r], offset, i64(0));
+          if (c0) multiple = std::gcd(multiple, fixed ? scaled(c0) : 1);  // it is no part of `fixed` any more
         }
         add(offset);
         reg.varying.push_back(number);
