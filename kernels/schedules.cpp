@@ -13,6 +13,9 @@ Packing weight_packing(const Caps& caps, DType weights) {
 DType input_type(const Caps& caps, DType weights) { return caps.bf16_dot && weights == DType::bf16 ? DType::bf16 : DType::f32; }
 Packing key_packing(const Caps& caps) { return {{{1, caps.lanes}}}; }
 
+// Columns that a warp reads with the widest access of each lane.
+static int wide_columns(const Caps& caps, DType weights) { return caps.lanes * caps.vector_bytes / size_of(weights); }
+
 // On a CPU the tile is what the registers hold: rows × 2 vectors of accumulators, with room for two vectors of weights
 // and a broadcast. The walk keeps a block of rows in the second-level cache while the weights stream past it.
 Schedule matmul_schedule(const Caps& caps, DType weights, long rows, long depth) {
@@ -26,7 +29,7 @@ Schedule matmul_schedule(const Caps& caps, DType weights, long rows, long depth)
     if (rows > run * m) s.order = {{"m", static_cast<int>(run)}, {"n", 0}, {"m", 0}};
     else s.order = {{"n", 0}, {"m", 0}};
   } else {
-    s.tile = {{"m", 8}, {"n", 4 * caps.lanes}, {"k", 8}};
+    s.tile = {{"m", 8}, {"n", wide_columns(caps, weights)}, {"k", 8}};
     s.warps = 4;
   }
   return s;
@@ -39,7 +42,7 @@ Schedule gemv_schedule(const Caps& caps, DType weights) {
     s.tile = {{"n", 4 * panel(caps)}, {"k", 4}};
     s.packing = {{"B", weight_packing(caps, weights)}};
   } else {
-    s.tile = {{"n", 4 * caps.lanes}, {"k", 8}};
+    s.tile = {{"n", wide_columns(caps, weights)}, {"k", 8}};
   }
   return s;
 }
@@ -50,7 +53,8 @@ Schedule attention_schedule(const Caps& caps, bool one_row) {
     s.packing = {{"K", key_packing(caps)}};
     s.tile = {{"head", 1}, {"m", one_row ? 1 : 4}, {"t", one_row ? 8 * caps.lanes : 3 * caps.lanes}};
   } else {
-    s.tile = {{"head", 1}, {"m", one_row ? 1 : 8}, {"t", caps.lanes}};
+    // A lane of a wide wave holds the same rows and keys as one of a narrow wave: fewer rows keep it out of scratch.
+    s.tile = {{"head", 1}, {"m", one_row ? 1 : 64 / caps.lanes}, {"t", 32}};
   }
   if (one_row) s.split = {{"t", 4}};
   return s;
