@@ -45,12 +45,14 @@ Model::Model(const Checkpoint& checkpoint, DevicePtr device, DType dtype, DumpTo
   next_ = small_->view(DType::i32, {1}, 16);
   prompt_ = small_->view(DType::i32, {T}, 32);
   logits_ = device_->allocate(static_cast<size_t>(config_.vocab_size) * 4);
-  // A prompt's pages are touched only as far as it reaches.
+  // Pages come into being when they are first written: those of the cache here, those of a prompt in prepare(), so that
+  // neither a prompt nor a step waits for the system.
   activations_ = device_->allocate(static_cast<size_t>(T * C) * 4 * 10);
   Packing keys = caps.simd ? kernels::key_packing(caps) : Packing{};
   int64_t lanes = keys.blocks.empty() ? 1 : keys.blocks[0].size, padded = (T + lanes - 1) / lanes * lanes;
   int64_t per_layer = 2 * H * padded * D;
   cache_buffer_ = device_->allocate(static_cast<size_t>(config_.num_layers * per_layer * size_of(dtype)));
+  touch(0, cache_buffer_->bytes(), *cache_buffer_);
   for (int l = 0; l < config_.num_layers; ++l) {
     Cache c{cache_buffer_->view(dtype, {H, padded, D}, l * per_layer), cache_buffer_->view(dtype, {H, padded, D}, l * per_layer + H * padded * D)};
     c.k.extents[1] = c.v.extents[1] = T;
@@ -143,6 +145,12 @@ void Model::set_position() {
   device_->write(*small_, 0, &p, 4);
 }
 
+void Model::touch(size_t offset, size_t bytes, const Buffer& buffer) {
+  const std::vector<char> zeros(size_t{1} << 20);
+  for (size_t done = 0; done < bytes; done += zeros.size())
+    device_->write(buffer, offset + done, zeros.data(), std::min(zeros.size(), bytes - done));
+}
+
 void Model::prepare(int tokens) {
   if (tokens <= 1 || tokens > config_.max_seq_len || tokens == prefill_rows_) return;
   auto start = std::chrono::steady_clock::now();
@@ -150,6 +158,9 @@ void Model::prepare(int tokens) {
   TensorView ids = prompt_;
   ids.extents[0] = tokens;
   build(*program, tokens, ids);
+  const size_t row = static_cast<size_t>(config_.channels) * 4, rows = static_cast<size_t>(config_.max_seq_len);
+  for (auto [first, columns] : {std::pair<size_t, size_t>{0, 1}, {1, 1}, {2, 3}, {5, 1}, {6, 4}})  // as build() lays them out
+    touch(first * rows * row, columns * static_cast<size_t>(tokens) * row, *activations_);
   program->profile(profiling_);
   prefill_ = std::move(program);
   prefill_rows_ = tokens;

@@ -60,6 +60,7 @@ class Model {
     TensorView k, v;  // [heads, positions, head size]
   };
   void build(Program& p, int rows, const TensorView& ids);
+  void touch(size_t offset, size_t bytes, const Buffer& buffer);
   void check_id(int32_t id) const;
   void set_position();
 
