@@ -22,7 +22,8 @@ Schedule matmul_schedule(const Caps& caps, DType weights, long rows, long depth)
   Schedule s;
   if (caps.simd) {
     int m = caps.lanes >= 16 ? 12 : caps.lanes >= 8 ? 6 : 4;
-    s.tile = {{"m", m}, {"n", panel(caps)}, {"k", 4}};
+    // Pairs of k want two steps at least; otherwise one is enough to fill the pipes, and needs no tail.
+    s.tile = {{"m", m}, {"n", panel(caps)}, {"k", caps.bf16_dot && weights == DType::bf16 ? 4 : 1}};
     s.packing = {{"B", weight_packing(caps, weights)}};
     constexpr long l2_bytes = 80 << 10;
     long run = std::max(2l, l2_bytes / (4 * std::max(depth, 1l) * m));
@@ -35,11 +36,12 @@ Schedule matmul_schedule(const Caps& caps, DType weights, long rows, long depth)
   return s;
 }
 
-// Eight vectors of accumulators hide the latency of the multiply-adds, and four panels are four streams of memory.
+// Eight vectors of accumulators hide the latency of the multiply-adds, and as many panels are as many streams of memory;
+// narrow weights take twice the panels to keep as many bytes coming. Asking for lines ahead of time gained nothing.
 Schedule gemv_schedule(const Caps& caps, DType weights) {
   Schedule s;
   if (caps.simd) {
-    s.tile = {{"n", 4 * panel(caps)}, {"k", 4}};
+    s.tile = {{"n", (size_of(weights) == 4 ? 4 : 8) * panel(caps)}, {"k", 4}};
     s.packing = {{"B", weight_packing(caps, weights)}};
   } else {
     s.tile = {{"n", wide_columns(caps, weights)}, {"k", 8}};
