@@ -36,12 +36,12 @@ Schedule matmul_schedule(const Caps& caps, DType weights, long rows, long depth)
   return s;
 }
 
-// Eight vectors of accumulators hide the latency of the multiply-adds, and as many panels are as many streams of memory;
-// narrow weights take twice the panels to keep as many bytes coming. Asking for lines ahead of time gained nothing.
+// Eight vectors of accumulators hide the latency of the multiply-adds, and four panels are four streams of memory. More
+// panels (fewer, larger blocks) and asking for lines ahead of time were tried and gained nothing.
 Schedule gemv_schedule(const Caps& caps, DType weights) {
   Schedule s;
   if (caps.simd) {
-    s.tile = {{"n", (size_of(weights) == 4 ? 4 : 8) * panel(caps)}, {"k", 4}};
+    s.tile = {{"n", 4 * panel(caps)}, {"k", 4}};
     s.packing = {{"B", weight_packing(caps, weights)}};
   } else {
     s.tile = {{"n", wide_columns(caps, weights)}, {"k", 8}};
