@@ -22,7 +22,9 @@ TensorSpec spec(DType t, std::vector<int64_t> extents) {
   return s;
 }
 // [heads, rows, d] as columns of [rows, c].
-TensorSpec heads_spec(int64_t heads, int64_t d, int64_t c) { return {DType::f32, {heads, std::nullopt, d}, {d, c, 1}, 16}; }
+TensorSpec heads_spec(int64_t heads, int64_t d, int64_t c) {
+  return {DType::f32, {heads, std::nullopt, d}, {d, c, 1}, 16};
+}
 
 struct Sample {
   Kernel kernel;
@@ -35,45 +37,62 @@ std::map<std::string, Sample> library(const Caps& caps, DType w) {
   constexpr DType f = DType::f32, i = DType::i32;
   constexpr int64_t c = 768, n = 2304, heads = 12, d = 64, keys = 1024, vocabulary = 50257;
   const double scale = 0.125;
-  Schedule product = matmul_schedule(caps, w, 64, c), vector = gemv_schedule(caps, w), row = rows_schedule(caps), batched = product;
+  Schedule product = matmul_schedule(caps, w, 64, c), vector = gemv_schedule(caps, w), row = rows_schedule(caps),
+           batched = product;
   batched.packing.clear();
   auto rows = [&](int64_t columns) { return spec(f, {0, columns}); };
   std::map<std::string, Sample> all;
-  auto add_sample = [&](const std::string& name, Kernel k, Signature sig, Schedule s) { all.insert({name, {std::move(k), std::move(sig), std::move(s)}}); };
+  auto add_sample = [&](const std::string& name, Kernel k, Signature sig, Schedule s) {
+    all.insert({name, {std::move(k), std::move(sig), std::move(s)}});
+  };
   add_sample("matmul", matmul(w), {rows(c), spec(w, {c, n}), rows(n)}, product);
-  add_sample("batched_matmul", batched_matmul(w), {spec(f, {heads, 128, d}), spec(w, {heads, d, 128}), spec(f, {heads, 128, 128})}, batched);
+  add_sample("batched_matmul", batched_matmul(w),
+             {spec(f, {heads, 128, d}), spec(w, {heads, d, 128}), spec(f, {heads, 128, 128})}, batched);
   for (Activation a : {Activation::none, Activation::gelu}) {
     std::string suffix = a == Activation::gelu ? "_gelu" : "";
     add_sample("linear" + suffix, linear(w, a), {rows(c), spec(w, {c, n}), spec(f, {n}), rows(n)}, product);
-    add_sample("gemv_linear" + suffix, gemv_linear(w, a), {spec(f, {c}), spec(w, {c, n}), spec(f, {n}), spec(f, {n})}, vector);
+    add_sample("gemv_linear" + suffix, gemv_linear(w, a), {spec(f, {c}), spec(w, {c, n}), spec(f, {n}), spec(f, {n})},
+               vector);
   }
-  add_sample("linear_residual", linear_residual(w), {rows(c), spec(w, {c, c}), spec(f, {c}), rows(c), rows(c)}, product);
+  add_sample("linear_residual", linear_residual(w), {rows(c), spec(w, {c, c}), spec(f, {c}), rows(c), rows(c)},
+             product);
   add_sample("gemv", gemv(w), {spec(f, {c}), spec(w, {c, vocabulary}), spec(f, {vocabulary})}, vector);
-  add_sample("gemv_residual", gemv_residual(w), {spec(f, {c}), spec(w, {c, c}), spec(f, {c}), spec(f, {c}), spec(f, {c})}, vector);
+  add_sample("gemv_residual", gemv_residual(w),
+             {spec(f, {c}), spec(w, {c, c}), spec(f, {c}), spec(f, {c}), spec(f, {c})}, vector);
   for (bool one : {false, true})
     add_sample(one ? "attention, one row" : "attention", attention(w, scale),
-               {heads_spec(heads, d, 3 * c), spec(w, {heads, keys, d}), spec(w, {heads, keys, d}), spec(i, {1}), heads_spec(heads, d, c)},
+               {heads_spec(heads, d, 3 * c), spec(w, {heads, keys, d}), spec(w, {heads, keys, d}), spec(i, {1}),
+                heads_spec(heads, d, c)},
                attention_schedule(caps, one));
   add_sample("append_to_cache", append_to_cache(w),
-             {heads_spec(heads, d, 3 * c), heads_spec(heads, d, 3 * c), spec(i, {1}), spec(w, {heads, keys, d}), spec(w, {heads, keys, d})}, append_schedule(caps));
-  add_sample("embedding", embedding(w), {spec(w, {c, vocabulary}), spec(w, {keys, c}), spec(i, {0}), spec(i, {1}), rows(c)}, embedding_schedule(caps, w));
+             {heads_spec(heads, d, 3 * c), heads_spec(heads, d, 3 * c), spec(i, {1}), spec(w, {heads, keys, d}),
+              spec(w, {heads, keys, d})},
+             append_schedule(caps));
+  add_sample("embedding", embedding(w),
+             {spec(w, {c, vocabulary}), spec(w, {keys, c}), spec(i, {0}), spec(i, {1}), rows(c)},
+             embedding_schedule(caps, w));
   for (DType to : {DType::f32, DType::f16, DType::bf16})
     add_sample("copy to " + std::string(name_of(to)), copy(w, to), {spec(w, {0, c}), spec(to, {0, c})}, row);
   if (w != f) return all;
   for (int64_t columns : {c, d}) {
     std::string suffix = " " + std::to_string(columns);
-    add_sample("layernorm" + suffix, layernorm(), {rows(columns), spec(f, {columns}), spec(f, {columns}), rows(columns)}, row);
+    add_sample("layernorm" + suffix, layernorm(),
+               {rows(columns), spec(f, {columns}), spec(f, {columns}), rows(columns)}, row);
     add_sample("softmax" + suffix, softmax(), {rows(columns), rows(columns)}, row);
   }
-  add_sample("causal_softmax", causal_softmax(scale), {spec(f, {0, 128, 128}), spec(i, {1}), spec(f, {0, 128, 128})}, row);
+  add_sample("causal_softmax", causal_softmax(scale), {spec(f, {0, 128, 128}), spec(i, {1}), spec(f, {0, 128, 128})},
+             row);
   add_sample("argmax", argmax(), {spec(f, {0, vocabulary}), spec(i, {0})}, row);
   add_sample("gelu", kernels::gelu(), {rows(c), rows(c)}, row);
   add_sample("add", add(), {rows(c), rows(c), rows(c)}, row);
-  add_sample("permute", permute(), {spec(f, {0, 12, 64}), TensorSpec{f, {std::nullopt, 12, 64}, {64, std::nullopt, 1}, 16}}, row);
+  add_sample("permute", permute(),
+             {spec(f, {0, 12, 64}), TensorSpec{f, {std::nullopt, 12, 64}, {64, std::nullopt, 1}, 16}}, row);
   return all;
 }
 
-std::string assembly_of(const Sample& s, const Target& t) { return wavetile::assembly_of(s.kernel.graph(), s.signature, s.schedule, t); }
+std::string assembly_of(const Sample& s, const Target& t) {
+  return wavetile::assembly_of(s.kernel.graph(), s.signature, s.schedule, t);
+}
 
 class AmdgpuLibrary : public ::testing::TestWithParam<std::tuple<const char*, DType>> {
  protected:
@@ -83,8 +102,12 @@ class AmdgpuLibrary : public ::testing::TestWithParam<std::tuple<const char*, DT
   TargetPtr target_;
 };
 INSTANTIATE_TEST_SUITE_P(Kernels, AmdgpuLibrary,
-                         ::testing::Combine(::testing::Values("gfx1151", "gfx942"), ::testing::Values(DType::f32, DType::f16, DType::bf16)),
-                         [](const auto& info) { return std::string(std::get<0>(info.param)) + "_" + std::string(name_of(std::get<1>(info.param))); });
+                         ::testing::Combine(::testing::Values("gfx1151", "gfx942"),
+                                            ::testing::Values(DType::f32, DType::f16, DType::bf16)),
+                         [](const auto& info) {
+                           return std::string(std::get<0>(info.param)) + "_" +
+                                  std::string(name_of(std::get<1>(info.param)));
+                         });
 
 TEST_P(AmdgpuLibrary, EveryKernelCompilesWithoutScratch) {
   for (const auto& [name, s] : library(caps(), weights())) {
@@ -102,7 +125,8 @@ TEST_P(AmdgpuLibrary, EveryKernelCompilesWithoutScratch) {
 
 TEST_P(AmdgpuLibrary, WeightsAndRowsAreReadIn16Bytes) {
   auto all = library(caps(), weights());
-  for (const char* name : {"matmul", "linear", "linear_residual", "gemv", "gemv_linear", "gemv_residual", "layernorm 768"}) {
+  for (const char* name :
+       {"matmul", "linear", "linear_residual", "gemv", "gemv_linear", "gemv_residual", "layernorm 768"}) {
     auto s = all.find(name);
     if (s == all.end()) continue;
     SCOPED_TRACE(name);
@@ -112,7 +136,8 @@ TEST_P(AmdgpuLibrary, WeightsAndRowsAreReadIn16Bytes) {
 }
 
 class AmdgpuRows : public ::testing::TestWithParam<const char*> {};
-INSTANTIATE_TEST_SUITE_P(Kernels, AmdgpuRows, ::testing::Values("gfx1151", "gfx942"), [](const auto& info) { return std::string(info.param); });
+INSTANTIATE_TEST_SUITE_P(Kernels, AmdgpuRows, ::testing::Values("gfx1151", "gfx942"),
+                         [](const auto& info) { return std::string(info.param); });
 
 // 5 steps a reduction on wave32; 6 on wave64, and one readlane that hands the total to all lanes.
 TEST_P(AmdgpuRows, OneWaveReducesARowInOneStepALaneBit) {

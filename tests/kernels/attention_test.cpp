@@ -26,8 +26,8 @@ Shape random_shape(int64_t d, int64_t e, int64_t budget) {
 Case attention_case(const Shape& s, DType cache, DType out, double scale) {
   int64_t start = one_of<int64_t>({0, std::max<int64_t>(0, s.keys - s.rows), random_int(0, s.keys), s.keys + 3});
   double size = one_of({1.0, 4.0});
-  HostTensor q = random_tensor(DType::f32, {s.heads, s.rows, s.d}, size), k = random_tensor(cache, {s.heads, s.keys, s.d}, size),
-             v = random_tensor(cache, {s.heads, s.keys, s.e});
+  HostTensor q = random_tensor(DType::f32, {s.heads, s.rows, s.d}, size),
+             k = random_tensor(cache, {s.heads, s.keys, s.d}, size), v = random_tensor(cache, {s.heads, s.keys, s.e});
   if (chance(4)) {  // an infinite score would leave no weights; values may be anything
     make_odd(q, 0);
     make_odd(k, 0);
@@ -59,7 +59,9 @@ TEST_P(Attention, OverACache) {
     DType out = library ? kernels::input_type(caps, cache) : chance(4) ? DType::bf16 : DType::f32;
     std::optional<Shape> fixed;
     if (p == Placement::known) fixed = random_shape(d, e, 3000);
-    auto make = [=](int64_t budget) { return attention_case(fixed ? *fixed : random_shape(d, e, budget), cache, out, scale); };
+    auto make = [=](int64_t budget) {
+      return attention_case(fixed ? *fixed : random_shape(d, e, budget), cache, out, scale);
+    };
     Schedule s = library ? kernels::attention_schedule(caps, chance(2)) : random_attention_schedule(caps);
     return Variant{kernels::attention(cache, scale, out), s, make};
   });
@@ -73,13 +75,14 @@ TEST_P(Attention, AppendToCache) {
     auto make = [=](int64_t budget) {
       Shape s = p == Placement::known ? fixed : random_shape(d, d, budget);
       int64_t start = one_of<int64_t>({0, random_int(0, s.keys), std::max<int64_t>(0, s.keys - 1), s.keys + 3});
-      HostTensor k = random_tensor(DType::f32, {s.heads, s.rows, d}, 1e5), v = random_tensor(DType::f32, {s.heads, s.rows, d});
+      HostTensor k = random_tensor(DType::f32, {s.heads, s.rows, d}, 1e5),
+                 v = random_tensor(DType::f32, {s.heads, s.rows, d});
       if (chance(3)) {
         make_odd(k, 3);
         make_odd(v, 3);
       }
-      return Case{{k, v, tensor_of(DType::i32, {1}, {static_cast<double>(start)}), random_tensor(cache, {s.heads, s.keys, d}),
-                   random_tensor(cache, {s.heads, s.keys, d})},
+      return Case{{k, v, tensor_of(DType::i32, {1}, {static_cast<double>(start)}),
+                   random_tensor(cache, {s.heads, s.keys, d}), random_tensor(cache, {s.heads, s.keys, d})},
                   exact()};
     };
     Schedule s = kernels::append_schedule(caps);
@@ -94,18 +97,37 @@ TEST_P(Attention, AppendToCache) {
   });
 }
 
+void check_everywhere(DType cache, const Schedule& s, const Shape& shape, double start) {
+  check_everywhere(kernels::attention(cache, 0.25), s,
+                   {random_tensor(DType::f32, {shape.heads, shape.rows, shape.d}),
+                    random_tensor(cache, {shape.heads, shape.keys, shape.d}),
+                    random_tensor(cache, {shape.heads, shape.keys, shape.e}), tensor_of(DType::i32, {1}, {start}),
+                    output(DType::f32, {shape.heads, shape.rows, shape.e})},
+                   attention_of(shape.keys, 0.25 * summation(shape.d).absolute), {}, {false, Known::innermost, false});
+}
+
 // A split part may hold no key that a row sees: it must not count.
-TEST_P(Attention, PartsThatARowDoesNotSee) {
-  DType cache = GetParam();
-  for (int split : {2, 5}) {
-    Schedule s;
-    s.tile = {{"head", 1}, {"m", 8}, {"t", 4}};
-    s.split = {{"t", split}};
-    check_everywhere(kernels::attention(cache, 0.25), s,
-                     {random_tensor(DType::f32, {2, 16, 16}), random_tensor(cache, {2, 16, 16}), random_tensor(cache, {2, 16, 16}),
-                      tensor_of(DType::i32, {1}, {0}), output(DType::f32, {2, 16, 16})},
-                     attention_of(16, 0.25 * summation(16).absolute));
-  }
+TEST(AttentionTiles, PartsThatARowDoesNotSee) {
+  Schedule s;
+  s.tile = {{"head", 1}, {"m", 8}, {"t", 4}};
+  s.split = {{"t", 3}};
+  check_everywhere(DType::f32, s, {2, 16, 16, 16, 16}, 0);
+}
+
+// Scores are computed with keys in the warps, and multiplied with rows there.
+TEST(AttentionTiles, WeightsThatMoveBetweenWarps) {
+  Schedule s;
+  s.tile = {{"head", 1}, {"m", 8}, {"t", 8}};
+  s.split = {{"t", 2}};
+  s.packing = {{"K", {{{1, 4}}}}};
+  check_everywhere(DType::f16, s, {2, 8, 40, 64, 32}, 40);
+}
+
+// Three elements of a head take four places in the lanes: what is converted has one element less.
+TEST(AttentionTiles, HeadsThatAreNoPowerOfTwo) {
+  Schedule s;
+  s.tile = {{"head", 1}, {"m", 2}, {"t", 16}};
+  check_everywhere(DType::f32, s, {1, 2, 7, 3, 3}, 5);
 }
 
 }  // namespace

@@ -1,5 +1,5 @@
-// Random cases of the library's kernels. A Variant is what one compiled kernel needs: a schedule, and how tensors lie in
-// memory; it makes any number of cases. Extents come from where bugs live: 1, primes, a little more than a tile.
+// Random cases of the library's kernels. A Variant is what one compiled kernel needs: a schedule, and how tensors lie
+// in memory; it makes any number of cases. Extents come from where bugs live: 1, primes, a little more than a tile.
 #pragma once
 
 #include <algorithm>
@@ -25,7 +25,8 @@ T one_of(std::initializer_list<T> values) {
 }
 
 inline int64_t random_extent(int64_t most) {
-  int64_t e = one_of<int64_t>({1, 2, 3, 5, 7, 13, 17, 31, 37, 61, 64, 127, 131, 257, 768, 771, 1021, 50257, 0, 0, 0, 0});
+  int64_t e =
+      one_of<int64_t>({1, 2, 3, 5, 7, 13, 17, 31, 37, 61, 64, 127, 131, 257, 768, 771, 1021, 50257, 0, 0, 0, 0});
   return e >= 1 && e <= most ? e : random_int(1, std::clamp<int64_t>(most, 1, 70));
 }
 /// `n` extents whose product is at most `budget`; which of them may be long is left to chance.
@@ -116,7 +117,8 @@ inline std::vector<Walk> random_walk(std::vector<std::string> axes) {
   std::vector<Walk> w;
   std::shuffle(axes.begin(), axes.end(), random_engine());
   for (int i = 0; i < random_int(0, 2); ++i)
-    w.push_back({axes[static_cast<size_t>(random_int(0, static_cast<int64_t>(axes.size()) - 1))], static_cast<int>(random_int(1, 5))});
+    w.push_back({axes[static_cast<size_t>(random_int(0, static_cast<int64_t>(axes.size()) - 1))],
+                 static_cast<int>(random_int(1, 5))});
   std::shuffle(axes.begin(), axes.end(), random_engine());
   for (const std::string& a : axes) w.push_back({a, 0});
   return w;

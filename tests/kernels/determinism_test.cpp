@@ -56,32 +56,39 @@ TEST_P(Determinism, ARowOfAProductAloneInABatchOrAsAVector) {
   HostTensor a = random_tensor(inputs, {m, k}), b = random_tensor(w, {k, n}), bias = random_tensor(DType::f32, {n}),
              residual = random_tensor(DType::f32, {m, n});
   for (Activation f : {Activation::none, Activation::gelu}) {
-    HostTensor all = result_of(linear(w, f, inputs), matmul_schedule(cpu_caps(), w, m, k), {a, b, bias, output(DType::f32, {m, n})});
+    HostTensor all =
+        result_of(linear(w, f, inputs), matmul_schedule(cpu_caps(), w, m, k), {a, b, bias, output(DType::f32, {m, n})});
     for (int64_t r : {0, 1, 11, 12, 37, 63}) {
       HostTensor row = rows_of(a, r, 1, 0), expected = rows_of(all, r, 1, 0);
-      HostTensor alone = result_of(linear(w, f, inputs), matmul_schedule(cpu_caps(), w, 1, k), {row, b, bias, output(DType::f32, {1, n})});
+      HostTensor alone = result_of(linear(w, f, inputs), matmul_schedule(cpu_caps(), w, 1, k),
+                                   {row, b, bias, output(DType::f32, {1, n})});
       expect_same_bits(alone, expected, "a batch of one row");
-      HostTensor vector = result_of(gemv_linear(w, f, inputs), gemv_schedule(cpu_caps(), w), {reshaped(row, {k}), b, bias, output(DType::f32, {n})});
+      HostTensor vector = result_of(gemv_linear(w, f, inputs), gemv_schedule(cpu_caps(), w),
+                                    {reshaped(row, {k}), b, bias, output(DType::f32, {n})});
       expect_same_bits(reshaped(vector, {1, n}), expected, "gemv");
     }
   }
-  HostTensor all = result_of(linear_residual(w, inputs), matmul_schedule(cpu_caps(), w, m, k), {a, b, bias, residual, output(DType::f32, {m, n})});
+  HostTensor all = result_of(linear_residual(w, inputs), matmul_schedule(cpu_caps(), w, m, k),
+                             {a, b, bias, residual, output(DType::f32, {m, n})});
   HostTensor vector = result_of(gemv_residual(w, inputs), gemv_schedule(cpu_caps(), w),
-                                {reshaped(rows_of(a, 5, 1, 0), {k}), b, bias, reshaped(rows_of(residual, 5, 1, 0), {n}), output(DType::f32, {n})});
+                                {reshaped(rows_of(a, 5, 1, 0), {k}), b, bias, reshaped(rows_of(residual, 5, 1, 0), {n}),
+                                 output(DType::f32, {n})});
   expect_same_bits(reshaped(vector, {1, n}), rows_of(all, 5, 1, 0), "gemv_residual");
 }
 
 TEST_P(Determinism, ARowOfAttentionAloneOrInABatch) {
   DType cache = GetParam();
   constexpr int64_t heads = 2, rows = 19, keys = 150, start = 131, d = 64;
-  HostTensor q = random_tensor(DType::f32, {heads, rows, d}), k = random_tensor(cache, {heads, keys, d}), v = random_tensor(cache, {heads, keys, d});
+  HostTensor q = random_tensor(DType::f32, {heads, rows, d}), k = random_tensor(cache, {heads, keys, d}),
+             v = random_tensor(cache, {heads, keys, d});
   Kernel kernel = attention(cache, 0.125);
   for (bool one_row : {false, true}) {
     Schedule s = attention_schedule(cpu_caps(), one_row);
     auto at = [](int64_t p) { return tensor_of(DType::i32, {1}, {static_cast<double>(p)}); };
     HostTensor all = result_of(kernel, s, {q, k, v, at(start), output(DType::f32, {heads, rows, d})});
     for (int64_t r : {0, 1, 3, 4, 17, 18}) {
-      HostTensor alone = result_of(kernel, s, {rows_of(q, r, 1, 1), k, v, at(start + r), output(DType::f32, {heads, 1, d})});
+      HostTensor alone =
+          result_of(kernel, s, {rows_of(q, r, 1, 1), k, v, at(start + r), output(DType::f32, {heads, 1, d})});
       expect_same_bits(alone, rows_of(all, r, 1, 1), "row " + std::to_string(r));
     }
   }
@@ -89,7 +96,8 @@ TEST_P(Determinism, ARowOfAttentionAloneOrInABatch) {
 
 TEST_P(Determinism, AnyWalkOverTheGrid) {
   DType w = GetParam(), inputs = input_type(cpu_caps(), w);
-  std::vector<HostTensor> tensors = {random_tensor(inputs, {61, 37}), random_tensor(w, {37, 307}), random_tensor(DType::f32, {307}), output(DType::f32, {61, 307})};
+  std::vector<HostTensor> tensors = {random_tensor(inputs, {61, 37}), random_tensor(w, {37, 307}),
+                                     random_tensor(DType::f32, {307}), output(DType::f32, {61, 307})};
   Schedule s = matmul_schedule(cpu_caps(), w, 61, 37);
   s.order.clear();
   HostTensor plain = result_of(linear(w, Activation::none, inputs), s, tensors);
@@ -119,7 +127,8 @@ std::vector<std::vector<char>> run_program(int threads, DType w, const std::vect
   const Caps& caps = caps_of(device->target());
   std::vector<OnDevice> t;
   for (const HostTensor& h : host) t.push_back(on_device(*device, h));
-  OnDevice &x = t[0], &gain = t[1], &bias = t[2], &normal = t[3], &weight = t[4], &k = t[5], &v = t[6], &start = t[7], &mixed = t[8], &best = t[9];
+  OnDevice &x = t[0], &gain = t[1], &bias = t[2], &normal = t[3], &weight = t[4], &k = t[5], &v = t[6], &start = t[7],
+           &mixed = t[8], &best = t[9];
   int64_t m = x.view.extents[0], c = x.view.extents[1], heads = k.view.extents[0], d = k.view.extents[2];
   auto as_heads = [&](TensorView rows) { return TensorView{rows.dtype, rows.data, {heads, m, d}, {d, c, 1}}; };
   Program p(device);
@@ -129,8 +138,10 @@ std::vector<std::vector<char>> run_program(int threads, DType w, const std::vect
   };
   call(layernorm(), {x.view, gain.view, bias.view, normal.view}, rows_schedule(caps));
   call(linear_residual(w), {normal.view, weight.view, bias.view, x.view, x.view}, matmul_schedule(caps, w, m, c));
-  call(append_to_cache(w), {as_heads(x.view), as_heads(normal.view), start.view, k.view, v.view}, append_schedule(caps));
-  call(attention(w, 0.25), {as_heads(x.view), k.view, v.view, start.view, as_heads(mixed.view)}, attention_schedule(caps, true));
+  call(append_to_cache(w), {as_heads(x.view), as_heads(normal.view), start.view, k.view, v.view},
+       append_schedule(caps));
+  call(attention(w, 0.25), {as_heads(x.view), k.view, v.view, start.view, as_heads(mixed.view)},
+       attention_schedule(caps, true));
   call(argmax(), {mixed.view, best.view}, rows_schedule(caps));
   for (int step = 0; step < 3; ++step) p.run();
   std::vector<std::vector<char>> out;
@@ -144,12 +155,15 @@ std::vector<std::vector<char>> run_program(int threads, DType w, const std::vect
 TEST_P(Determinism, AnyNumberOfThreads) {
   DType w = GetParam();
   constexpr int64_t m = 23, heads = 4, d = 16, c = heads * d, keys = 90;
-  std::vector<HostTensor> host = {random_tensor(DType::f32, {m, c}), random_tensor(DType::f32, {c}), random_tensor(DType::f32, {c}),
-                                  output(DType::f32, {m, c}), random_tensor(w, {c, c}), random_tensor(w, {heads, keys, d}),
-                                  random_tensor(w, {heads, keys, d}), tensor_of(DType::i32, {1}, {40}), output(DType::f32, {m, c}), output(DType::i32, {m})};
+  std::vector<HostTensor> host = {random_tensor(DType::f32, {m, c}),  random_tensor(DType::f32, {c}),
+                                  random_tensor(DType::f32, {c}),     output(DType::f32, {m, c}),
+                                  random_tensor(w, {c, c}),           random_tensor(w, {heads, keys, d}),
+                                  random_tensor(w, {heads, keys, d}), tensor_of(DType::i32, {1}, {40}),
+                                  output(DType::f32, {m, c}),         output(DType::i32, {m})};
   auto one = run_program(1, w, host);
   for (int threads : {2, 3, 7})
-    for (int again = 0; again < 3; ++again) EXPECT_EQ(run_program(threads, w, host), one) << threads << " threads; WAVETILE_SEED=" << seed();
+    for (int again = 0; again < 3; ++again)
+      EXPECT_EQ(run_program(threads, w, host), one) << threads << " threads; WAVETILE_SEED=" << seed();
 }
 
 }  // namespace

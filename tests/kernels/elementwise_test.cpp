@@ -11,7 +11,8 @@ constexpr DType float_types[] = {DType::f32, DType::f16, DType::bf16};
 Schedule random_tiles(const Caps& caps, const std::vector<std::string>& axes) {
   Schedule s;
   for (const std::string& a : axes) s.tile[a] = one_of({1, 2, 3, 4, 5, 8});
-  s.tile[axes[static_cast<size_t>(random_int(0, static_cast<int64_t>(axes.size()) - 1))]] = one_of({7, 32, 50, caps.lanes, 4 * caps.lanes});
+  s.tile[axes[static_cast<size_t>(random_int(0, static_cast<int64_t>(axes.size()) - 1))]] =
+      one_of({7, 32, 50, caps.lanes, 4 * caps.lanes});
   if (!chance(3)) s.order = random_walk(axes);
   return s;
 }
@@ -43,9 +44,11 @@ TEST(ElementKernels, Add) {
 }
 
 class Copies : public ::testing::TestWithParam<std::tuple<DType, DType>> {};
-INSTANTIATE_TEST_SUITE_P(ElementKernels, Copies, ::testing::Combine(::testing::ValuesIn(float_types), ::testing::ValuesIn(float_types)),
+INSTANTIATE_TEST_SUITE_P(ElementKernels, Copies,
+                         ::testing::Combine(::testing::ValuesIn(float_types), ::testing::ValuesIn(float_types)),
                          [](const auto& info) {
-                           return std::string(name_of(std::get<0>(info.param))) + "_to_" + std::string(name_of(std::get<1>(info.param)));
+                           return std::string(name_of(std::get<0>(info.param))) + "_to_" +
+                                  std::string(name_of(std::get<1>(info.param)));
                          });
 TEST_P(Copies, Copy) {
   auto [from, to] = GetParam();
@@ -69,10 +72,13 @@ TEST(ElementKernels, Permute) {
       auto e = extents(budget);
       HostTensor y = output(DType::f32, e);
       // Any order of dimensions, without gaps, as the output of a transpose.
-      if (p == Placement::known) y = strided(y, chance(2) ? std::vector<int64_t>{1, e[0], e[0] * e[1]} : std::vector<int64_t>{e[2], e[0] * e[2], 1});
+      if (p == Placement::known)
+        y = strided(
+            y, chance(2) ? std::vector<int64_t>{1, e[0], e[0] * e[1]} : std::vector<int64_t>{e[2], e[0] * e[2], 1});
       return Case{{any_values(DType::f32, e, 10), y}, exact()};
     };
-    return Variant{kernels::permute(), library ? kernels::rows_schedule(caps) : random_tiles(caps, {"a", "b", "c"}), make};
+    return Variant{kernels::permute(), library ? kernels::rows_schedule(caps) : random_tiles(caps, {"a", "b", "c"}),
+                   make};
   });
 }
 
@@ -87,16 +93,21 @@ TEST_P(Embedding, TokensOutsideTheVocabularyReadZero) {
     auto make = [=](int64_t budget) mutable {
       auto e = extents(budget);
       bool fixed = p == Placement::known;
-      int64_t c = e[0], vocabulary = e[1], rows = fixed ? fixed_rows : std::min<int64_t>(e[2], 40), positions = fixed ? fixed_positions : random_int(1, 20);
+      int64_t c = e[0], vocabulary = e[1], rows = fixed ? fixed_rows : std::min<int64_t>(e[2], 40),
+              positions = fixed ? fixed_positions : random_int(1, 20);
       HostTensor ids = random_integers(DType::i32, {rows}, 0, vocabulary - 1);
-      if (chance(2)) ids.set(random_int(0, rows - 1), static_cast<double>(one_of<int64_t>({vocabulary, -1, INT32_MIN, INT32_MAX, vocabulary + 7})));
+      if (chance(2))
+        ids.set(random_int(0, rows - 1),
+                static_cast<double>(one_of<int64_t>({vocabulary, -1, INT32_MIN, INT32_MAX, vocabulary + 7})));
       int64_t start = one_of<int64_t>({0, random_int(0, positions), positions + 2});
       HostTensor tokens = random_tensor(w, {c, vocabulary}), place = random_tensor(w, {positions, c});
       if (chance(4)) {
         make_odd(tokens, 3);
         make_odd(place, 1);
       }
-      return Case{{tokens, place, ids, tensor_of(DType::i32, {1}, {static_cast<double>(start)}), output(DType::f32, {rows, c})}, exact()};
+      return Case{
+          {tokens, place, ids, tensor_of(DType::i32, {1}, {static_cast<double>(start)}), output(DType::f32, {rows, c})},
+          exact()};
     };
     Schedule s = library ? kernels::embedding_schedule(caps, w) : random_tiles(caps, {"row", "col"});
     if (!library && chance(2)) s.packing["Tokens"] = random_packing(2);

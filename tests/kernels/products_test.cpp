@@ -20,7 +20,8 @@ struct Form {
 Kernel kernel_of(const Form& f, DType w, DType inputs, DType out) {
   using namespace kernels;
   if (f.batched) return batched_matmul(w);
-  if (f.vector) return f.residual ? gemv_residual(w, inputs) : f.bias ? gemv_linear(w, f.activation, inputs, out) : gemv(w, inputs);
+  if (f.vector)
+    return f.residual ? gemv_residual(w, inputs) : f.bias ? gemv_linear(w, f.activation, inputs, out) : gemv(w, inputs);
   return f.residual ? linear_residual(w, inputs) : f.bias ? linear(w, f.activation, inputs, out) : matmul(w);
 }
 
@@ -83,7 +84,8 @@ void check(const Form& f, DType w) {
     if (!typed) inputs = DType::f32;
     Extents extents(f.batched ? 4 : 3, p);
     auto make = [=](int64_t budget) mutable { return product_case(f, w, inputs, out, extents(budget)); };
-    return Variant{kernel_of(f, w, inputs, out), library ? library_schedule(f, w, caps) : random_schedule(f, caps), make};
+    return Variant{kernel_of(f, w, inputs, out), library ? library_schedule(f, w, caps) : random_schedule(f, caps),
+                   make};
   });
 }
 

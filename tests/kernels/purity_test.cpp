@@ -17,11 +17,13 @@ using ::testing::IsEmpty;
 
 // Comments and the contents of literals become blanks; lines keep their numbers. The names of includes stay.
 std::string code_of(const std::string& text) {
-  static const std::regex quiet(R"re(//[^\n]*|/\*[^]*?\*/|R"(\w*)\([^]*?\)\1"|"(?:\\.|[^"\\\n])*"|'(?:\\.|[^'\\\n])+')re");
+  static const std::regex quiet(
+      R"re(//[^\n]*|/\*[^]*?\*/|R"(\w*)\([^]*?\)\1"|"(?:\\.|[^"\\\n])*"|'(?:\\.|[^'\\\n])+')re");
   std::string out = text;
   for (auto m = std::sregex_iterator(text.begin(), text.end(), quiet); m != std::sregex_iterator(); ++m) {
     size_t line = text.rfind('\n', static_cast<size_t>(m->position())) + 1;
-    bool include = std::regex_search(text.substr(line, static_cast<size_t>(m->position()) - line), std::regex(R"(^\s*#\s*include\s*$)"));
+    bool include = std::regex_search(text.substr(line, static_cast<size_t>(m->position()) - line),
+                                     std::regex(R"(^\s*#\s*include\s*$)"));
     if (include && m->str()[0] == '"') continue;
     for (size_t i = 0; i < m->str().size(); ++i)
       if (char& c = out[static_cast<size_t>(m->position()) + i]; c != '\n') c = ' ';
@@ -33,7 +35,8 @@ std::string code_of(const std::string& text) {
 std::vector<std::string> violations(const std::string& text, bool loops_allowed = false) {
   static const std::vector<std::pair<std::string, std::regex>> forbidden = {
       {"include of LLVM", std::regex(R"(#\s*include\s*[<"](llvm|lld|clang|mlir)\b)")},
-      {"include of intrinsics", std::regex(R"(#\s*include\s*[<"]([a-z0-9]*intrin\.h|arm_[a-z0-9]+\.h|.*\bsimd\b|hip/|cuda|mma\.h))")},
+      {"include of intrinsics",
+       std::regex(R"(#\s*include\s*[<"]([a-z0-9]*intrin\.h|arm_[a-z0-9]+\.h|.*\bsimd\b|hip/|cuda|mma\.h))")},
       {"include of the code generator", std::regex(R"(#\s*include\s*[<"]codegen/(?!caps\.h|compile\.h))")},
       {"LLVM", std::regex(R"(\bllvm\s*::)")},
       {"intrinsic", std::regex(R"(\b_mm\d*_|\b_mm\w*|\b__m(128|256|512)\w*|\bv(ld|st)1q?_|__builtin|__nv_|__shfl)")},
@@ -41,7 +44,8 @@ std::vector<std::string> violations(const std::string& text, bool loops_allowed 
       {"assembly", std::regex(R"(\b(__)?asm(__)?\b)")},
   };
   static const std::regex loop(R"(\b(for|while|do|goto)\b)");
-  static const std::regex algorithm(R"(\bstd\s*::\s*(transform|accumulate|reduce|inner_product|for_each|fill|copy|mem(cpy|set|move))\b)");
+  static const std::regex algorithm(
+      R"(\bstd\s*::\s*(transform|accumulate|reduce|inner_product|for_each|fill|copy|mem(cpy|set|move))\b)");
   std::vector<std::string> found;
   std::string code = code_of(text), line;
   std::istringstream in(code);
@@ -57,7 +61,8 @@ std::vector<std::string> violations(const std::string& text, bool loops_allowed 
 
 TEST(Purity, KernelsAreWrittenInTheDsl) {
   int files = 0;
-  for (const auto& entry : std::filesystem::recursive_directory_iterator(std::string(WAVETILE_SOURCE_DIR) + "/kernels")) {
+  for (const auto& entry :
+       std::filesystem::recursive_directory_iterator(std::string(WAVETILE_SOURCE_DIR) + "/kernels")) {
     std::string extension = entry.path().extension().string();
     if (!entry.is_regular_file()) continue;
     EXPECT_TRUE(extension == ".cpp" || extension == ".h") << entry.path() << " is not C++";

@@ -9,7 +9,9 @@ namespace {
 int64_t random_columns(const Caps& caps) {
   return random_extent(caps.name.starts_with("virtual") ? 300 : chance(10) ? 50257 : 1100);
 }
-int64_t random_rows(int64_t columns, int64_t budget) { return random_extent(std::clamp<int64_t>(budget / columns, 1, 300)); }
+int64_t random_rows(int64_t columns, int64_t budget) {
+  return random_extent(std::clamp<int64_t>(budget / columns, 1, 300));
+}
 
 Schedule random_schedule(std::vector<std::string> axes) {
   Schedule s;
@@ -35,7 +37,8 @@ double least_deviation(const HostTensor& x, double eps) {
   for (int64_t r = 0; r < rows; ++r) {
     double mean = 0, variance = 0;
     for (int64_t c = 0; c < columns; ++c) mean += x.get(r * columns + c) / static_cast<double>(columns);
-    for (int64_t c = 0; c < columns; ++c) variance += square(x.get(r * columns + c) - mean) / static_cast<double>(columns);
+    for (int64_t c = 0; c < columns; ++c)
+      variance += square(x.get(r * columns + c) - mean) / static_cast<double>(columns);
     if (double d = std::sqrt(variance + eps); d < least) least = d;
   }
   return least;
@@ -65,7 +68,8 @@ void check_layernorm(DType out) {
     auto rows = rows_for(columns, p);
     double eps = one_of({1e-5, 1e-2});
     auto make = [=](int64_t budget) { return layernorm_case(rows(budget), columns, eps, out); };
-    return Variant{kernels::layernorm(eps, out), library ? kernels::rows_schedule(caps) : random_schedule({"row"}), make};
+    return Variant{kernels::layernorm(eps, out), library ? kernels::rows_schedule(caps) : random_schedule({"row"}),
+                   make};
   });
 }
 TEST(RowKernels, Layernorm) { check_layernorm(DType::f32); }
@@ -84,7 +88,8 @@ TEST(RowKernels, Softmax) {
     auto make = [=](int64_t budget) {
       int64_t n = rows(budget);
       double scale = one_of({1.0, 20.0, 200.0});
-      return Case{{scores({n, columns}, scale), output(DType::f32, {n, columns})}, softmax_of(columns, scale * 4 * unit_roundoff(DType::f32))};
+      return Case{{scores({n, columns}, scale), output(DType::f32, {n, columns})},
+                  softmax_of(columns, scale * 4 * unit_roundoff(DType::f32))};
     };
     return Variant{kernels::softmax(), library ? kernels::rows_schedule(caps) : random_schedule({"row"}), make};
   });
@@ -97,10 +102,12 @@ TEST(RowKernels, CausalSoftmax) {
     auto make = [=](int64_t budget) {
       int64_t n = rows(budget), start = one_of<int64_t>({0, 0, random_int(0, columns), columns + 3});
       double scale = one_of({1.0, 20.0});
-      return Case{{scores({batch, n, columns}, scale), tensor_of(DType::i32, {1}, {double(start)}), output(DType::f32, {batch, n, columns})},
+      return Case{{scores({batch, n, columns}, scale), tensor_of(DType::i32, {1}, {double(start)}),
+                   output(DType::f32, {batch, n, columns})},
                   softmax_of(columns, scale * 4 * unit_roundoff(DType::f32))};
     };
-    return Variant{kernels::causal_softmax(0.125), library ? kernels::rows_schedule(caps) : random_schedule({"b", "row"}), make};
+    return Variant{kernels::causal_softmax(0.125),
+                   library ? kernels::rows_schedule(caps) : random_schedule({"b", "row"}), make};
   });
 }
 
