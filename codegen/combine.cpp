@@ -198,6 +198,12 @@ LValue* Lowering::multiply_add(LValue* a, LValue* b, LValue* c) {
   return b_.CreateIntrinsic(llvm::Intrinsic::fmuladd, {c->getType()}, {a, b, c});
 }
 
+// Instruction selection would gather loads of neighbouring addresses in one place, and the registers that they fill long
+// before they are read are missing among the accumulators. A fence within the thread is no instruction.
+void Lowering::keep_order() {
+  b_.CreateFence(llvm::AtomicOrdering::AcquireRelease, llvm::SyncScope::SingleThread);
+}
+
 Registers Lowering::dot(const Op& op, const Layout& l) {
   RangeId k = op.range;
   int extent = g().range(k).tile;
@@ -244,6 +250,7 @@ Registers Lowering::dot(const Op& op, const Layout& l) {
         c = multiply_add(ready(0, r, at), ready(1, r, at), c);
       }
       at += step;
+      if (caps_.simd && at < extent) keep_order();
     }
   }
   return acc;

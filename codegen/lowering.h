@@ -38,7 +38,6 @@ class Lowering {
   llvm::Value* scalar(Value v);  // i32
   int64_t multiple_of(Value v) const;
   Position& at(RangeId r) { return positions_[r]; }
-  void place_parallel(llvm::Value* block, bool full);
   llvm::Value* blocks_of(RangeId r);
   std::vector<llvm::Value*> walk_grid(llvm::Value* block);
 
@@ -92,6 +91,7 @@ class Lowering {
   Registers dot_loop(const Op& op, const Layout& l);
   Registers dot_start(const Op& op, const Layout& l);
   llvm::Value* multiply_add(llvm::Value* a, llvm::Value* b, llvm::Value* c);
+  void keep_order();
   struct Staged;
   Staged stage(Value operand, RangeId k);
   /// Result registers in groups that stay in the machine's registers while k runs.
