@@ -115,18 +115,8 @@ std::vector<std::vector<std::int64_t>> places(const TensorView& v, const Packing
   std::vector<std::vector<std::int64_t>> all;
   for (int d = 0; d < v.rank(); ++d) {
     std::vector<std::int64_t> of;
-    for (std::int64_t i = 0; i < v.extents[static_cast<std::size_t>(d)]; ++i) {
-      std::int64_t high = i, digits = 0, inner = 1;
-      for (std::size_t b = p ? p->blocks.size() : 0; b-- > 0;) {
-        const auto [dim, size] = p->blocks[b];
-        if (dim == d) {
-          digits += high % size * inner;
-          high /= size;
-        }
-        inner *= size;
-      }
-      of.push_back(high * v.strides[static_cast<std::size_t>(d)] + digits);
-    }
+    for (std::int64_t i = 0; i < v.extents[static_cast<std::size_t>(d)]; ++i)
+      of.push_back(packed_place(v.extents, v.strides, p ? *p : Packing{}, static_cast<std::size_t>(d), i));
     all.push_back(std::move(of));
   }
   return all;

@@ -197,9 +197,13 @@ int64_t grid_of(const Stage& s, std::span<const TensorView> tensors, std::span<c
 }
 
 namespace {
+// Blocks of a dimension in each run.
 int64_t blocks_along(const std::vector<int64_t>& extents, const Packing& p, size_t dim) {
-  for (const auto& b : p.blocks)
-    if (static_cast<size_t>(b.dim) == dim) return (extents[dim] + b.size - 1) / b.size;
+  for (size_t i = 0; i < p.blocks.size(); ++i)
+    if (static_cast<size_t>(p.blocks[i].dim) == dim) {
+      int64_t unit = int64_t{p.blocks[i].size} * (i == 0 ? p.streams : 1);
+      return (extents[dim] + unit - 1) / unit;
+    }
   return extents[dim];
 }
 }  // namespace
@@ -219,8 +223,21 @@ std::vector<int64_t> packed_strides(const std::vector<int64_t>& extents, const P
   return strides;
 }
 
+int64_t packed_place(const std::vector<int64_t>& extents, const std::vector<int64_t>& strides, const Packing& p, size_t dim, int64_t c) {
+  int64_t inner = 1;
+  for (size_t i = p.blocks.size(); i-- > 0;) {
+    const auto& b = p.blocks[i];
+    if (static_cast<size_t>(b.dim) == dim) {
+      int64_t streams = i == 0 ? p.streams : 1, block = c / b.size;
+      return (block / streams + block % streams * blocks_along(extents, p, dim)) * strides[dim] + c % b.size * inner;
+    }
+    inner *= b.size;
+  }
+  return c * strides[dim];
+}
+
 int64_t packed_elements(const std::vector<int64_t>& extents, const Packing& p) {
-  int64_t n = 1;
+  int64_t n = p.blocks.empty() ? 1 : p.streams;
   for (const auto& b : p.blocks) n *= b.size;
   for (size_t d = 0; d < extents.size(); ++d) n *= blocks_along(extents, p, d);
   return n;

@@ -70,6 +70,9 @@ int64_t extent_of(const Graph& g, RangeId r, std::span<const TensorView> tensors
 /// Default strides of a tensor kept in blocks: those of each dimension's block number. Packed dimensions are outermost,
 /// in the order of the packing.
 std::vector<int64_t> packed_strides(const std::vector<int64_t>& extents, const Packing& p);
+/// How far from its address coordinate `c` of dimension `dim` lies, in elements; an element's place is the sum over the
+/// dimensions. A stride of a packed dimension steps from block to block of a run.
+int64_t packed_place(const std::vector<int64_t>& extents, const std::vector<int64_t>& strides, const Packing& p, size_t dim, int64_t c);
 /// Elements of memory that it takes, padding included.
 int64_t packed_elements(const std::vector<int64_t>& extents, const Packing& p);
 

@@ -72,18 +72,40 @@ Lowering::Access Lowering::access(const Op& op, const Layout& l) {
     size_t axis = p ? static_cast<size_t>(l.position(index.range)) : 0;
     bool gathers = index.offset && !g().type(index.offset).axes.empty();
 
-    auto scaled = [&](int64_t c) { return b > 1 ? c / b * fixed.value_or(0) + c % b * digits.inner : c * fixed.value_or(0); };
-    auto scaled_value = [&](LValue* c) {  // of non-negative coordinates
-      if (b == 1) return (vec(wide(c)) * vec(s)).v;
-      Vec high = vec(wide((shift_right(vec(c), vec(i32(std::countr_zero(static_cast<uint64_t>(b)))))).v));
-      Vec low = vec(wide((vec(c) & vec(i32(b - 1))).v));
-      return (high * vec(s) + low * vec(i64(digits.inner))).v;
+    // From one run of blocks to the next. Where blocks are not dealt to runs, or both are known, so is what they add.
+    const int64_t streams = digits.streams, unit = b * streams;
+    std::optional<int64_t> fixed_run;
+    LValue* run = nullptr;
+    if (streams > 1) {
+      LValue* blocks = b_.CreateLShr(b_.CreateAdd(extent(op.tensor, d), i32(unit - 1)), i32(std::countr_zero(static_cast<uint64_t>(unit))));
+      run = b_.CreateMul(wide(blocks), s);
+      if (auto* known = llvm::dyn_cast<llvm::ConstantInt>(run)) fixed_run = known->getSExtValue();
+      if (!fixed_run) fixed.reset();
+    }
+    auto scaled = [&](int64_t c) {
+      return c / unit * fixed.value_or(0) + c / b % streams * fixed_run.value_or(0) + (b > 1 ? c % b * digits.inner : 0);
+    };
+    auto digit = [&](Vec c, int64_t below, int64_t count) {  // of a non-negative coordinate; a count of 0: all the rest
+      if (below > 1) c = shift_right(c, vec(i32(std::countr_zero(static_cast<uint64_t>(below)))));
+      if (count) c = c & vec(i32(count - 1));
+      return vec(wide(c.v));
+    };
+    auto scaled_value = [&](LValue* c) {
+      Vec sum = digit(vec(c), unit, 0) * vec(s);
+      if (b > 1) sum = sum + digit(vec(c), 1, b) * vec(i64(digits.inner));
+      if (streams > 1) sum = sum + digit(vec(c), b, streams) * vec(run);
+      return sum.v;
+    };
+    auto unknown = [&](int64_t c) -> LValue* {  // what `scaled` leaves out
+      if (fixed || c / b == 0) return nullptr;
+      LValue* v = b_.CreateMul(s, i64(c / unit));
+      return streams > 1 ? b_.CreateAdd(v, b_.CreateMul(run, i64(c / b % streams))) : v;
     };
     auto grain = [&](int64_t step) -> int64_t {  // gcd of what multiples of `step` add
-      if (b > 1 && step % b != 0) return std::gcd(step * digits.inner, fixed.value_or(1));
-      return (b > 1 ? step / b : step) * fixed.value_or(1);
+      if (step % b != 0) return std::gcd(step * digits.inner, fixed.value_or(1));
+      return (step % unit == 0 ? step / unit : 1) * fixed.value_or(1);
     };
-    bool split_digits = b == 1 || (!index.offset && p && p->aligned && (tile % b == 0 || b % tile == 0 || p->fixed_base == 0));
+    bool split_digits = b == 1 || (!index.offset && p && p->aligned && (tile % unit == 0 || unit % tile == 0 || p->fixed_base == 0));
     LValue* along = nullptr;  // i64: what the block, and lanes that do not show, add in this dimension
     auto add_along = [&](LValue* v) { along = along ? b_.CreateAdd(along, v) : v; };
     const bool separable = split_digits && !gathers;
@@ -181,7 +203,7 @@ Lowering::Access Lowering::access(const Op& op, const Layout& l) {
         if (!offset) {
           number = static_cast<int>(clamped.size());
           offset = b_.CreateAdd(along ? along : i64(0), i64(scaled(c0)));
-          if (!fixed && c0 / b) offset = b_.CreateAdd(offset, b_.CreateMul(s, i64(c0 / b)));
+          if (LValue* rest = unknown(c0)) offset = b_.CreateAdd(offset, rest);
           if (mask_of[r]) offset = b_.CreateSelect(mask_of[r], offset, i64(0));
           if (c0) multiple = std::gcd(multiple, fixed ? scaled(c0) : 1);  // it is no part of `fixed` any more
         }
@@ -190,7 +212,7 @@ Lowering::Access Lowering::access(const Op& op, const Layout& l) {
       } else if (separable && p) {
         reg.fixed += scaled(c0);
         if (!fixed) reg.varying.push_back(static_cast<int>(b > 1 ? c0 / b : c0));
-        if (!fixed && c0 / b) add(b_.CreateMul(s, i64(c0 / b)));
+        if (LValue* rest = unknown(c0)) add(rest);
       }
       if (index.offset) reg.zero_outside = true;
       if (!mask_of[r]) continue;

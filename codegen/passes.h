@@ -56,10 +56,11 @@ Graph spread_small_dots(const Graph& g, const Caps& caps);
 /// Scores by range: the number of accesses in which it is innermost.
 std::vector<int> contiguity(const Graph& g, const Signature& sig, const Schedule& s);
 
-/// Where the digit of a packed dimension lies.
+/// Where the digits of a packed dimension lie.
 struct Digits {
   int block = 1;       // elements of a block; 1: the dimension is not packed
   int64_t inner = 0;   // stride inside a block
+  int streams = 1;     // runs that the blocks are dealt to
 };
 Digits digits_of(const Schedule& s, const std::string& tensor, int dim);
 

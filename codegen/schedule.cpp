@@ -14,7 +14,7 @@ Digits digits_of(const Schedule& s, const std::string& tensor, int dim) {
   int64_t inner = 1;
   for (size_t i = it->second.blocks.size(); i-- > 0;) {
     const auto& b = it->second.blocks[i];
-    if (b.dim == dim) return {b.size, inner};
+    if (b.dim == dim) return {b.size, inner, i == 0 ? it->second.streams : 1};
     inner *= b.size;
   }
   return {};
@@ -77,6 +77,8 @@ Graph apply_schedule(const Graph& g, const Schedule& s, const Signature& sig, co
     auto t = std::find_if(g.tensors.begin(), g.tensors.end(), [&](const TensorParam& p) { return p.name == name; });
     if (t == g.tensors.end())
       throw Error(g.loc, fmt::format("the schedule packs tensor '{}', which kernel '{}' does not have", name, g.name));
+    if (packing.streams < 1 || (packing.streams & (packing.streams - 1)) || (packing.streams > 1 && packing.blocks.empty()))
+      throw Error(g.loc, fmt::format("the schedule packs tensor '{}' of kernel '{}' in {} streams; it takes a power of two, and blocks to deal out", name, g.name, packing.streams));
     for (const auto& b : packing.blocks)
       if (b.dim < 0 || b.dim >= t->rank || b.size < 2 || (b.size & (b.size - 1)))
         throw Error(g.loc, fmt::format("the schedule packs dimension {} of tensor '{}' of kernel '{}' in blocks of {}; it has {} dimensions, and blocks are powers of two", b.dim, name, g.name, b.size, t->rank));

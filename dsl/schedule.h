@@ -10,12 +10,16 @@ namespace wavetile {
 /// A tensor kept in blocks: dimension -> elements of a block (a power of two). Digits inside blocks are innermost in
 /// memory, in the order given from the outer to the inner one. Weights[K][N] with {{1, 16}} is [N/16][K][16]; with
 /// {{1, 16}, {0, 2}} it is [N/16][K/2][16][2]. Memory is padded to whole blocks, and the padding can be read.
+/// With `streams`, the blocks of the outermost dimension are dealt to that many runs: {{1, 16}} with 4 streams is
+/// [4][N/64][K][16]. Who reads four blocks side by side, and then the next four, reads four long runs of memory, and
+/// whatever fetches ahead goes on from one group of blocks to the next.
 struct Packing {
   struct Block {
     int dim, size;
     auto operator<=>(const Block&) const = default;
   };
   std::vector<Block> blocks;
+  int streams = 1;  // a power of two; of the dimension of blocks[0]
   auto operator<=>(const Packing&) const = default;
 };
 

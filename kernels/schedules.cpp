@@ -5,10 +5,13 @@
 namespace wavetile::kernels {
 
 int panel(const Caps& caps) { return 2 * caps.lanes; }
+// One row of activations reads this many panels at a time, each from a run of its own.
+static constexpr int panels = 4;
+
 Packing weight_packing(const Caps& caps, DType weights) {
   if (!caps.simd) return {};
-  if (caps.bf16_dot && weights == DType::bf16) return {{{1, panel(caps)}, {0, 2}}};
-  return {{{1, panel(caps)}}};
+  if (caps.bf16_dot && weights == DType::bf16) return {{{1, panel(caps)}, {0, 2}}, panels};
+  return {{{1, panel(caps)}}, panels};
 }
 DType input_type(const Caps& caps, DType weights) { return caps.bf16_dot && weights == DType::bf16 ? DType::bf16 : DType::f32; }
 Packing key_packing(const Caps& caps) { return {{{1, caps.lanes}}}; }
@@ -42,7 +45,7 @@ Schedule matmul_schedule(const Caps& caps, DType weights, long rows, long depth)
 Schedule gemv_schedule(const Caps& caps, DType weights) {
   Schedule s;
   if (caps.simd) {
-    s.tile = {{"n", 4 * panel(caps)}, {"k", 4}};
+    s.tile = {{"n", panels * panel(caps)}, {"k", 4}};
     s.packing = {{"B", weight_packing(caps, weights)}};
   } else {
     s.tile = {{"n", wide_columns(caps, weights)}, {"k", 8}};

@@ -19,7 +19,7 @@ std::string key_of(const Kernel& k, const Signature& sig, const Schedule& s) {
   for (const auto& [name, tile] : s.tile) key += fmt::format("|tile {} {}", name, tile);
   for (const auto& [name, parts] : s.split) key += fmt::format("|split {} {}", name, parts);
   for (const auto& [name, p] : s.packing) {
-    key += fmt::format("|pack {}", name);
+    key += fmt::format("|pack {} {}", name, p.streams);
     for (const auto& b : p.blocks) key += fmt::format(" {}/{}", b.dim, b.size);
   }
   for (const Walk& w : s.order) key += fmt::format("|walk {} {}", w.axis, w.run);

@@ -89,7 +89,7 @@ class Layouter {
       for (int64_t p = begin; p < end; ++p)
         for (int64_t i = 0; i < k; ++i) {
           int64_t columns = std::min(panel, n - p * panel), first = i * by_k + p * panel * by_n;
-          char* to = static_cast<char*>(v.data) + ((packing_.blocks.empty() ? 0 : p * v.strides[1]) + i / pair * v.strides[0]) * size;
+          char* to = static_cast<char*>(v.data) + (packed_place(v.extents, v.strides, packing_, 1, p * panel) + i / pair * v.strides[0]) * size;
           if (pair == 1) {
             convert(t, first, to, by_n, columns, dtype_);
             continue;

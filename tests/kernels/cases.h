@@ -110,6 +110,7 @@ inline Packing random_packing(int rank) {
   std::shuffle(dims.begin(), dims.end(), random_engine());
   for (int i = 0; i < std::min(rank, static_cast<int>(random_int(1, 2))); ++i)
     p.blocks.push_back({dims[static_cast<size_t>(i)], one_of({2, 4, 8, 16, 32})});
+  p.streams = one_of({1, 1, 2, 4});
   return p;
 }
 /// A walk over some of the axes in runs, then over all of them in any order.

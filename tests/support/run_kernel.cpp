@@ -57,20 +57,9 @@ std::vector<int64_t> coordinates(const std::vector<int64_t>& extents, int64_t i)
 }
 
 // Where the elements of a tensor lie on the device: elements from its address.
-int64_t packed_offset(const std::vector<int64_t>& c, const std::vector<int64_t>& strides, const Packing* p) {
+int64_t place(const std::vector<int64_t>& c, const TensorView& v, const Packing* p) {
   int64_t o = 0;
-  for (size_t d = 0; d < c.size(); ++d) {
-    int64_t high = c[d], inner = 1, digit = 0;
-    if (p)
-      for (size_t i = p->blocks.size(); i-- > 0;) {
-        if (p->blocks[i].dim == static_cast<int>(d)) {
-          high = c[d] / p->blocks[i].size;
-          digit = c[d] % p->blocks[i].size * inner;
-        }
-        inner *= p->blocks[i].size;
-      }
-    o += high * strides[d] + digit;
-  }
+  for (size_t d = 0; d < c.size(); ++d) o += packed_place(v.extents, v.strides, p ? *p : Packing{}, d, c[d]);
   return o;
 }
 
@@ -104,7 +93,7 @@ Buffer upload(const HostTensor& t, const Packing* p) {
   Buffer b(static_cast<size_t>(span) * size + skip, skip);
   b.view = {t.dtype, b.data, t.extents, p ? packed_strides(t.extents, *p) : t.strides};
   for (int64_t i = 0; i < t.elements(); ++i)
-    std::memcpy(b.data + static_cast<size_t>(packed_offset(coordinates(t.extents, i), b.view.strides, p)) * size,
+    std::memcpy(b.data + static_cast<size_t>(place(coordinates(t.extents, i), b.view, p)) * size,
                 t.bytes.data() + t.place(i), size);
   return b;
 }
@@ -113,11 +102,11 @@ Buffer upload(const HostTensor& t, const Packing* p) {
 void download(Buffer& b, HostTensor& t, const Packing* p, const std::string& what) {
   auto size = static_cast<size_t>(size_of(t.dtype));
   for (int64_t i = 0; i < t.elements(); ++i) {
-    char* at = b.data + static_cast<size_t>(packed_offset(coordinates(t.extents, i), b.view.strides, p)) * size;
+    char* at = b.data + static_cast<size_t>(place(coordinates(t.extents, i), b.view, p)) * size;
     std::memcpy(t.bytes.data() + t.place(i), at, size);
   }
   for (int64_t i = 0; i < t.elements(); ++i)
-    std::memset(b.data + static_cast<size_t>(packed_offset(coordinates(t.extents, i), b.view.strides, p)) * size, pattern, size);
+    std::memset(b.data + static_cast<size_t>(place(coordinates(t.extents, i), b.view, p)) * size, pattern, size);
   for (size_t i = 0; i < b.memory.size(); ++i)
     if (static_cast<unsigned char>(b.memory[i]) != pattern) {
       ADD_FAILURE() << what << ": byte " << (b.memory.data() + i - b.data) << " outside the elements was written";
