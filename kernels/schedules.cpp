@@ -14,17 +14,19 @@ Packing weight_packing(const Caps& caps, DType weights) {
   return {{{1, panel(caps)}}, panels};
 }
 DType input_type(const Caps& caps, DType weights) { return caps.bf16_dot && weights == DType::bf16 ? DType::bf16 : DType::f32; }
-Packing key_packing(const Caps& caps) { return {{{1, caps.lanes}}}; }
+Packing key_packing(const Caps& caps) { return {{{1, panel(caps)}}}; }
+
+// Rows × 2 vectors of accumulators fill the registers, with room for two vectors and a broadcast.
+static int accumulated_rows(const Caps& caps) { return caps.lanes >= 16 ? 12 : caps.lanes >= 8 ? 6 : 4; }
 
 // Columns that a warp reads with the widest access of each lane.
 static int wide_columns(const Caps& caps, DType weights) { return caps.lanes * caps.vector_bytes / size_of(weights); }
 
-// On a CPU the tile is what the registers hold: rows × 2 vectors of accumulators, with room for two vectors of weights
-// and a broadcast. The walk keeps a block of rows in the second-level cache while the weights stream past it.
+// On a CPU the tile is what the registers hold. The walk keeps a block of rows in the second-level cache while the weights stream past it.
 Schedule matmul_schedule(const Caps& caps, DType weights, long rows, long depth) {
   Schedule s;
   if (caps.simd) {
-    int m = caps.lanes >= 16 ? 12 : caps.lanes >= 8 ? 6 : 4;
+    int m = accumulated_rows(caps);
     // Four steps of k at a time leave little but multiply-adds and loads in the loop: a core whose front end is shared
     // with another thread falls to 0.6 of its peak with one step, to 0.9 with four.
     s.tile = {{"m", m}, {"n", panel(caps)}, {"k", 4}};
@@ -57,7 +59,7 @@ Schedule attention_schedule(const Caps& caps, bool one_row) {
   Schedule s;
   if (caps.simd) {
     s.packing = {{"K", key_packing(caps)}};
-    s.tile = {{"head", 1}, {"m", one_row ? 1 : 4}, {"t", one_row ? 8 * caps.lanes : 3 * caps.lanes}};
+    s.tile = {{"head", 1}, {"m", one_row ? 1 : accumulated_rows(caps)}, {"t", one_row ? 8 * caps.lanes : panel(caps)}};
   } else {
     // A lane of a wide wave holds the same rows and keys as one of a narrow wave: fewer rows keep it out of scratch.
     s.tile = {{"head", 1}, {"m", one_row ? 1 : 64 / caps.lanes}, {"t", 32}};
