@@ -166,7 +166,9 @@ std::optional<Measurement> MachineLimits::peak(const std::vector<Compute>& loops
     std::int64_t n = 1000;
     double time = time_rounds(loop, n);
     // The least of three: a calibration that was preempted would leave too little to measure.
-    for (; time < options_.compute_seconds / 4; time = std::min({time_rounds(loop, n), time_rounds(loop, n), time_rounds(loop, n)})) n *= 2;
+    for (; time < options_.compute_seconds / 4;
+         time = std::min({time_rounds(loop, n), time_rounds(loop, n), time_rounds(loop, n)}))
+      n *= 2;
     rounds.push_back(std::max<std::int64_t>(1, std::llround(static_cast<double>(n) * options_.compute_seconds / time)));
   }
   const auto values = interleave(loops.size(), options_.repetitions, [&](std::size_t i) {

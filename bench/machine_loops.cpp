@@ -49,7 +49,7 @@ constexpr std::size_t stream_lines(std::size_t bytes, std::size_t streams) {
     constexpr int kVecs = kLine / ((WORDS)*8) * kStreams;                                                            \
     return NAME##_unrolled<kStreams, kPrefetch>(data, bytes, sum, std::make_integer_sequence<int, kVecs>());         \
   }                                                                                                                  \
-  void add_##NAME(std::vector<MachineLimits::Reader>& to, const std::string& isa) {                                        \
+  void add_##NAME(std::vector<MachineLimits::Reader>& to, const std::string& isa) {                                  \
     to.push_back({isa + ", 1 stream", NAME<1, false>});                                                              \
     to.push_back({isa + ", 2 streams", NAME<2, false>});                                                             \
     to.push_back({isa + ", 4 streams", NAME<4, false>});                                                             \

@@ -20,11 +20,13 @@ struct Row {
 };
 
 constexpr Row kRows[] = {
-    {"read_bandwidth", "read bandwidth", "GB/s", [](MachineLimits& m, int t) { return std::optional(m.read_bandwidth(t)); }},
+    {"read_bandwidth", "read bandwidth", "GB/s",
+     [](MachineLimits& m, int t) { return std::optional(m.read_bandwidth(t)); }},
     {"peak_f32", "f32 multiply-add", "GFLOP/s", [](MachineLimits& m, int t) { return std::optional(m.peak_f32(t)); }},
     {"peak_bf16_dot", "bf16 dot", "GFLOP/s", [](MachineLimits& m, int t) { return m.peak_bf16_dot(t); }},
     {"peak_i8_dot", "u8 x i8 dot", "GOP/s", [](MachineLimits& m, int t) { return m.peak_i8_dot(t); }},
-    {"launch_overhead", "launch and join", "us", [](MachineLimits& m, int t) { return std::optional(m.launch_overhead(t)); }},
+    {"launch_overhead", "launch and join", "us",
+     [](MachineLimits& m, int t) { return std::optional(m.launch_overhead(t)); }},
 };
 
 json to_json(const std::optional<Measurement>& m, const char* unit) {

@@ -29,7 +29,11 @@ int trailing_zeros(int64_t n) {
 class Assigner {
  public:
   Assigner(const Graph& g, const Signature& sig, const Schedule& s, const Caps& caps)
-      : g_(g), caps_(caps), score_(contiguity(g, sig, s)), lane_bits_(log2_of(caps.lanes)), warp_bits_(log2_of(s.warps)),
+      : g_(g),
+        caps_(caps),
+        score_(contiguity(g, sig, s)),
+        lane_bits_(log2_of(caps.lanes)),
+        warp_bits_(log2_of(s.warps)),
         out_(g) {
     for (const Op& op : g.ops) {
       natural_.emplace_back(op.types.size());
@@ -142,7 +146,8 @@ class Assigner {
           }
           break;
         }
-        default: break;
+        default:
+          break;
       }
     }
   }
@@ -227,7 +232,9 @@ class Assigner {
   Value made(Value v, const Layout& l) {
     for (auto& [layout, to] : made_[v])
       if (layout == l) return to;
-    throw InternalError(fmt::format("assign_layouts: op {} of kernel '{}' is wanted in a layout that was not asked for: {}", v.op, g_.name, l.text(g_)));
+    throw InternalError(
+        fmt::format("assign_layouts: op {} of kernel '{}' is wanted in a layout that was not asked for: {}", v.op,
+                    g_.name, l.text(g_)));
   }
   Value made_part(Value v, const Layout& l) { return made(v, l.restricted(g_.type(v).axes)); }
 
@@ -268,8 +275,10 @@ class Assigner {
         note({l});  // a store has no result; this is where it happens
         return;
       }
-      case OpKind::fold: return emit_fold(id);
-      default: break;
+      case OpKind::fold:
+        return emit_fold(id);
+      default:
+        break;
     }
     for (const Layout& l : computed(id)) {
       op = in;
@@ -306,7 +315,8 @@ class Assigner {
         define(in.body.params[i], ls[i], params_.back());
       }
       for (int inner : in.body.ops)
-        if (g_.ops[size_t(inner)].kind != OpKind::param || g_.ops[size_t(inner)].param != ParamKind::carried) emit(inner);
+        if (g_.ops[size_t(inner)].kind != OpKind::param || g_.ops[size_t(inner)].param != ParamKind::carried)
+          emit(inner);
       const Op& yield = g_.ops[size_t(in.body.ops.back())];
       std::vector<Value> out;
       for (size_t i = 0; i < yield.args.size(); ++i) out.push_back(made_part(yield.args[i], ls[i]));
@@ -357,7 +367,8 @@ std::string describe_nest(const LaidOut& l, const Caps& caps, int warps) {
         s += fmt::format("{}for {}:\n", indent, g.range(op.range).name);
         walk(op.body, depth + 1);
       } else if (!l.layouts[size_t(id)].empty() && !l.layouts[size_t(id)][0].axes.empty()) {
-        constexpr std::string_view names[] = {"param", "constant", "iota", "map", "reduce", "dot", "load", "store", "fold", "yield", "convert"};
+        constexpr std::string_view names[] = {"param", "constant", "iota", "map",   "reduce", "dot",
+                                              "load",  "store",    "fold", "yield", "convert"};
         s += fmt::format("{}%{} {}{}{} {}\n", indent, id, names[int(op.kind)],
                          op.kind == OpKind::map ? fmt::format(" {}", info(op.fn).name) : "",
                          op.tensor >= 0 && op.kind != OpKind::param ? " " + g.tensors[size_t(op.tensor)].name : "",

@@ -25,9 +25,12 @@ std::vector<size_t> bits_along(const Bases& bases, size_t axis) {
 Lowering::State Lowering::combine(Reduction r, const State& a, const State& b) {
   Vec x = vec(a[0]), y = vec(b[0]);
   switch (r) {
-    case Reduction::sum: return {(x + y).v};
-    case Reduction::max: return {maximum(x, y).v};
-    case Reduction::min: return {minimum(x, y).v};
+    case Reduction::sum:
+      return {(x + y).v};
+    case Reduction::max:
+      return {maximum(x, y).v};
+    case Reduction::min:
+      return {minimum(x, y).v};
     case Reduction::argmax: {
       Vec i = vec(a[1]), j = vec(b[1]);
       Vec greater = y < x, same = x == y;
@@ -73,7 +76,8 @@ Registers Lowering::reduce(const Op& op, const Layout& to) {
     }
     int lane_bits = 0;
     for (size_t bit : bits_along(l.lane, axis)) lane_bits |= 1 << bit;
-    State s = target_.reduce_lanes(b_, p[0], lane_bits, [&](const State& a, const State& b) { return combine(op.reduction, a, b); });
+    State s = target_.reduce_lanes(b_, p[0], lane_bits,
+                                   [&](const State& a, const State& b) { return combine(op.reduction, a, b); });
     if (vector_registers(l) && !vector_registers(to))
       for (LValue*& v : s) v = b_.CreateExtractElement(v, uint64_t{0});
     sums.push_back(s);
@@ -86,8 +90,10 @@ Registers Lowering::reduce(const Op& op, const Layout& to) {
 
 LValue* Lowering::shared_slot(llvm::Type* t, LValue* element, int bytes) {
   if (bytes > caps_.shared_bytes)
-    throw Error(g().loc, fmt::format("kernel '{}' needs {} bytes of shared memory a block, {} has {}; give its schedule smaller "
-                                     "tiles or fewer warps", g().name, bytes, caps_.name, caps_.shared_bytes));
+    throw Error(g().loc,
+                fmt::format("kernel '{}' needs {} bytes of shared memory a block, {} has {}; give its schedule smaller "
+                            "tiles or fewer warps",
+                            g().name, bytes, caps_.name, caps_.shared_bytes));
   LValue* base = target_.shared_memory(m_, b_, bytes);
   return b_.CreateGEP(t, base, element);
 }
@@ -105,7 +111,9 @@ std::vector<Lowering::State> Lowering::across_warps(Reduction r, std::vector<Sta
   };
   int slot = 0;
   for (const State& s : v)
-    for (LValue* x : s) b_.CreateAlignedStore(x, shared_slot(x->getType()->getScalarType(), place(slot++, warp()), bytes), llvm::Align(4));
+    for (LValue* x : s)
+      b_.CreateAlignedStore(x, shared_slot(x->getType()->getScalarType(), place(slot++, warp()), bytes),
+                            llvm::Align(4));
   target_.barrier(b_);
   int own = 0;
   for (size_t bit : bits) own |= 1 << bit;
@@ -120,7 +128,11 @@ std::vector<Lowering::State> Lowering::across_warps(Reduction r, std::vector<Sta
         if (combination >> i & 1) w |= 1 << bits[i];
       State part;
       for (size_t c = 0; c < s.size(); ++c)
-        part.push_back(b_.CreateAlignedLoad(s[c]->getType(), shared_slot(s[c]->getType()->getScalarType(), place(slot + static_cast<int>(c), b_.CreateOr(others, i32(w))), bytes), llvm::Align(4)));
+        part.push_back(
+            b_.CreateAlignedLoad(s[c]->getType(),
+                                 shared_slot(s[c]->getType()->getScalarType(),
+                                             place(slot + static_cast<int>(c), b_.CreateOr(others, i32(w))), bytes),
+                                 llvm::Align(4)));
       total = total.empty() ? part : combine(r, total, part);
     }
     slot += static_cast<int>(s.size());
@@ -185,10 +197,12 @@ std::vector<std::vector<int>> Lowering::dot_groups(const Op& op, const Layout& l
 // The registers that a dot starts from.
 Registers Lowering::dot_start(const Op& op, const Layout& l) {
   if (op.args.size() < 3)
-    return Registers(static_cast<size_t>(l.registers()), llvm::Constant::getNullValue(register_type(l, op.types[0].dtype)));
+    return Registers(static_cast<size_t>(l.registers()),
+                     llvm::Constant::getNullValue(register_type(l, op.types[0].dtype)));
   const Layout& from = laid_.of(op.args[2]);
   Registers acc;
-  for (int r = 0; r < l.registers(); ++r) acc.push_back(widened(value(op.args[2])[static_cast<size_t>(part_register(l, r, from))], l));
+  for (int r = 0; r < l.registers(); ++r)
+    acc.push_back(widened(value(op.args[2])[static_cast<size_t>(part_register(l, r, from))], l));
   return acc;
 }
 
@@ -198,11 +212,9 @@ LValue* Lowering::multiply_add(LValue* a, LValue* b, LValue* c) {
   return b_.CreateIntrinsic(llvm::Intrinsic::fmuladd, {c->getType()}, {a, b, c});
 }
 
-// Instruction selection would gather loads of neighbouring addresses in one place, and the registers that they fill long
-// before they are read are missing among the accumulators. A fence within the thread is no instruction.
-void Lowering::keep_order() {
-  b_.CreateFence(llvm::AtomicOrdering::AcquireRelease, llvm::SyncScope::SingleThread);
-}
+// Instruction selection would gather loads of neighbouring addresses in one place, and the registers that they fill
+// long before they are read are missing among the accumulators. A fence within the thread is no instruction.
+void Lowering::keep_order() { b_.CreateFence(llvm::AtomicOrdering::AcquireRelease, llvm::SyncScope::SingleThread); }
 
 Registers Lowering::dot(const Op& op, const Layout& l) {
   RangeId k = op.range;
@@ -221,14 +233,16 @@ Registers Lowering::dot(const Op& op, const Layout& l) {
     if (r < 0) throw InternalError("lowering: a dot's operand lacks an element: " + lo.text(g()));
     auto lazy = lazy_.find(op.args[i]);
     LValue* v = lazy != lazy_.end() ? loaded(lazy->second, r) : value(op.args[i])[static_cast<size_t>(r)];
-    if (LValue* mask = inside(lo, r, k)) v = select(vec(mask), vec(v), vec(llvm::Constant::getNullValue(v->getType()))).v;
+    if (LValue* mask = inside(lo, r, k))
+      v = select(vec(mask), vec(v), vec(llvm::Constant::getNullValue(v->getType()))).v;
     return v;
   };
   Registers acc = dot_start(op, l);
   for (const std::vector<int>& group : dot_groups(op, l)) {
     // Reading an operand again for each group costs less than keeping it: it is in the nearest cache.
     for (Value a : {op.args[0], op.args[1]})
-      if (auto lazy = lazy_.find(a); lazy != lazy_.end()) std::fill(lazy->second.loaded.begin(), lazy->second.loaded.end(), nullptr);
+      if (auto lazy = lazy_.find(a); lazy != lazy_.end())
+        std::fill(lazy->second.loaded.begin(), lazy->second.loaded.end(), nullptr);
     std::map<std::pair<LValue*, size_t>, LValue*> computable;
     auto ready = [&](size_t i, int reg, int at) {
       LValue* v = element(i, reg, at);
@@ -241,7 +255,8 @@ Registers Lowering::dot(const Op& op, const Layout& l) {
       for (int r : group) {
         LValue*& c = acc[static_cast<size_t>(r)];
         if (at + 1 < extent && types[0] == types[1] && types[0] != DType::f32) {
-          if (LValue* pair = target_.dot2(b_, types[0], c, element(0, r, at), element(0, r, at + 1), element(1, r, at), element(1, r, at + 1))) {
+          if (LValue* pair = target_.dot2(b_, types[0], c, element(0, r, at), element(0, r, at + 1), element(1, r, at),
+                                          element(1, r, at + 1))) {
             c = pair;
             step = 2;
             continue;
@@ -306,8 +321,11 @@ Lowering::Staged Lowering::stage(Value operand, RangeId k) {
       offsets.push_back(b_.getInt64(static_cast<uint64_t>(o)));
       contiguous &= o == lane;
     }
-    if (contiguous) b_.CreateAlignedStore(v, p, align);
-    else b_.CreateMaskedScatter(v, b_.CreateGEP(s.element, p, llvm::ConstantVector::get(offsets)), align, splat(b_, b_.getTrue(), lanes));
+    if (contiguous)
+      b_.CreateAlignedStore(v, p, align);
+    else
+      b_.CreateMaskedScatter(v, b_.CreateGEP(s.element, p, llvm::ConstantVector::get(offsets)), align,
+                             splat(b_, b_.getTrue(), lanes));
   }
   return s;
 }
@@ -369,7 +387,8 @@ Registers Lowering::dot_loop(const Op& op, const Layout& l) {
             offsets.push_back(b_.getInt64(static_cast<uint64_t>(x)));
           }
           auto* t = llvm::FixedVectorType::get(s->second.element, static_cast<unsigned>(caps_.lanes));
-          v = b_.CreateMaskedGather(t, b_.CreateGEP(s->second.element, at, llvm::ConstantVector::get(offsets)), llvm::Align(size));
+          v = b_.CreateMaskedGather(t, b_.CreateGEP(s->second.element, at, llvm::ConstantVector::get(offsets)),
+                                    llvm::Align(size));
         }
       } else {
         auto load = loads.find(o);
@@ -379,7 +398,8 @@ Registers Lowering::dot_loop(const Op& op, const Layout& l) {
       return v = cast(vec(v), g().type(op.args[o]).dtype, result).v;
     };
     Registers sums;
-    for (size_t n = 0; n < group.size(); ++n) sums.push_back(multiply_add(element(0, group[n]), element(1, group[n]), phis[n]));
+    for (size_t n = 0; n < group.size(); ++n)
+      sums.push_back(multiply_add(element(0, group[n]), element(1, group[n]), phis[n]));
     here = whole;
     LValue* next = b_.CreateAdd(i, i32(1));
     auto* latch = b_.GetInsertBlock();
@@ -405,7 +425,8 @@ Registers Lowering::convert(const Registers& v, const Layout& from, const Layout
     for (const auto& sources : plan.sources) {
       LValue* result = nullptr;
       if (vector_registers(from) && !vector_registers(to)) {
-        result = b_.CreateExtractElement(v[static_cast<size_t>(sources[0].reg)], static_cast<uint64_t>(sources[0].from(0)));
+        result =
+            b_.CreateExtractElement(v[static_cast<size_t>(sources[0].reg)], static_cast<uint64_t>(sources[0].from(0)));
       } else {
         for (const Source& s : sources) {
           LValue* x = v[static_cast<size_t>(s.reg)];
@@ -424,7 +445,8 @@ Registers Lowering::convert(const Registers& v, const Layout& from, const Layout
           } else {
             uint64_t bits = 0;
             for (size_t i = 0; i < s.lanes.size(); ++i) bits |= uint64_t{s.lanes[i]} << i;
-            mine = b_.CreateTrunc(b_.CreateLShr(b_.getInt64(bits), b_.CreateZExt(lane(), b_.getInt64Ty())), b_.getInt1Ty());
+            mine = b_.CreateTrunc(b_.CreateLShr(b_.getInt64(bits), b_.CreateZExt(lane(), b_.getInt64Ty())),
+                                  b_.getInt1Ty());
           }
           result = b_.CreateSelect(mine, x, result);
         }
@@ -450,7 +472,8 @@ Registers Lowering::convert(const Registers& v, const Layout& from, const Layout
     for (size_t a = 0; a < c.size(); ++a)
       if (LValue* in_block = local(l, a)) {
         int room = std::max(0, from.extent(from.axes[a]) - 1 - c[a]);
-        Vec moved = l.extent(l.axes[a]) > from.extent(l.axes[a]) ? minimum(vec(in_block), vec(i32(room))) : vec(in_block);
+        Vec moved =
+            l.extent(l.axes[a]) > from.extent(l.axes[a]) ? minimum(vec(in_block), vec(i32(room))) : vec(in_block);
         sum = moved * vec(i32(strides[a])) + sum;
       }
     return sum.v;
@@ -459,15 +482,19 @@ Registers Lowering::convert(const Registers& v, const Layout& from, const Layout
   auto lanes = static_cast<unsigned>(caps_.lanes);
   for (int r = 0; r < from.registers(); ++r) {
     LValue* x = v[static_cast<size_t>(r)];
-    if (dtype == DType::b1) x = b_.CreateZExt(x, width(x) ? static_cast<llvm::Type*>(llvm::FixedVectorType::get(e, width(x))) : e);
+    if (dtype == DType::b1)
+      x = b_.CreateZExt(x, width(x) ? static_cast<llvm::Type*>(llvm::FixedVectorType::get(e, width(x))) : e);
     LValue* p = shared_slot(e, place(from, r), elements * size);
-    if (width(x)) b_.CreateMaskedScatter(x, splat(b_, p, lanes), align);
-    else b_.CreateAlignedStore(x, p, align);
+    if (width(x))
+      b_.CreateMaskedScatter(x, splat(b_, p, lanes), align);
+    else
+      b_.CreateAlignedStore(x, p, align);
   }
   target_.barrier(b_);
   for (int r = 0; r < to.registers(); ++r) {
     LValue* p = shared_slot(e, place(to, r), elements * size);
-    LValue* x = vector_registers(to) ? static_cast<LValue*>(b_.CreateMaskedGather(llvm::FixedVectorType::get(e, lanes), splat(b_, p, lanes), align))
+    LValue* x = vector_registers(to) ? static_cast<LValue*>(b_.CreateMaskedGather(llvm::FixedVectorType::get(e, lanes),
+                                                                                  splat(b_, p, lanes), align))
                                      : b_.CreateAlignedLoad(e, p, align);
     if (dtype == DType::b1) x = (vec(x) != like(vec(x), 0)).v;
     out.push_back(x);

@@ -88,7 +88,8 @@ Lowered lower_all(const Graph& input, const Signature& sig, const Schedule& s, c
   for (size_t i = 0; i < split.stages.size(); ++i) {
     Stage stage{split.stages[i], sig, split.stages.size() == 1 ? g.name : fmt::format("{}.{}", g.name, i), s.warps};
     for (const Workspace& w : split.workspaces) {
-      TensorSpec spec{w.dtype, std::vector<std::optional<int64_t>>(w.axes.size() + 1), std::vector<std::optional<int64_t>>(w.axes.size() + 1), 64};
+      TensorSpec spec{w.dtype, std::vector<std::optional<int64_t>>(w.axes.size() + 1),
+                      std::vector<std::optional<int64_t>>(w.axes.size() + 1), 64};
       spec.strides.back() = 1;
       stage.signature.push_back(spec);
     }
@@ -163,18 +164,27 @@ double evaluate(const Graph& g, Value v, std::span<const TensorView> tensors, st
     auto a = static_cast<int64_t>(evaluate(g, op.args[0], tensors, scalars));
     auto b = static_cast<int64_t>(evaluate(g, op.args[1], tensors, scalars));
     switch (op.fn) {
-      case Fn::add: return static_cast<double>(a + b);
-      case Fn::sub: return static_cast<double>(a - b);
-      case Fn::mul: return static_cast<double>(a * b);
-      case Fn::min: return static_cast<double>(std::min(a, b));
-      case Fn::max: return static_cast<double>(std::max(a, b));
-      case Fn::idiv: return b ? static_cast<double>(a / b) : 0;
-      case Fn::imod: return b ? static_cast<double>(a % b) : 0;
-      default: break;
+      case Fn::add:
+        return static_cast<double>(a + b);
+      case Fn::sub:
+        return static_cast<double>(a - b);
+      case Fn::mul:
+        return static_cast<double>(a * b);
+      case Fn::min:
+        return static_cast<double>(std::min(a, b));
+      case Fn::max:
+        return static_cast<double>(std::max(a, b));
+      case Fn::idiv:
+        return b ? static_cast<double>(a / b) : 0;
+      case Fn::imod:
+        return b ? static_cast<double>(a % b) : 0;
+      default:
+        break;
     }
   }
   throw Error(op.loc, fmt::format("the extent of a parallel range of kernel '{}' must be known at launch: make it of "
-                                  "dimensions, scalar parameters and constants", g.name));
+                                  "dimensions, scalar parameters and constants",
+                                  g.name));
 }
 
 }  // namespace
@@ -192,7 +202,8 @@ int64_t grid_of(const Stage& s, std::span<const TensorView> tensors, std::span<c
       blocks *= (extent_of(s.graph, static_cast<RangeId>(r), tensors, scalars) + tile - 1) / tile;
     }
   if (blocks > INT32_MAX)
-    throw Error(s.graph.loc, fmt::format("kernel '{}' would run {} blocks; the limit is 2^31 - 1, use larger tiles", s.graph.name, blocks));
+    throw Error(s.graph.loc, fmt::format("kernel '{}' would run {} blocks; the limit is 2^31 - 1, use larger tiles",
+                                         s.graph.name, blocks));
   return blocks;
 }
 
@@ -223,7 +234,8 @@ std::vector<int64_t> packed_strides(const std::vector<int64_t>& extents, const P
   return strides;
 }
 
-int64_t packed_place(const std::vector<int64_t>& extents, const std::vector<int64_t>& strides, const Packing& p, size_t dim, int64_t c) {
+int64_t packed_place(const std::vector<int64_t>& extents, const std::vector<int64_t>& strides, const Packing& p,
+                     size_t dim, int64_t c) {
   int64_t inner = 1;
   for (size_t i = p.blocks.size(); i-- > 0;) {
     const auto& b = p.blocks[i];

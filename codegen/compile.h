@@ -37,12 +37,12 @@ struct Stage {
 };
 struct CompiledKernel {
   std::string name;
-  Graph graph;                // as recorded
+  Graph graph;  // as recorded
   Signature signature;
   Schedule schedule;
   std::vector<Stage> stages;  // run in order
   std::vector<Workspace> workspaces;
-  std::vector<char> object;   // cpu: a relocatable object; GPUs: a linked code object
+  std::vector<char> object;  // cpu: a relocatable object; GPUs: a linked code object
 };
 
 /// Writes every stage of a compilation to a directory, numbered: graph after each pass, loop nest, layouts, LLVM IR
@@ -51,8 +51,10 @@ struct DumpTo {
   std::string directory;  // empty: nothing
 };
 
-CompiledKernel compile(const Graph& g, const Signature& sig, const Schedule& s, const Target& t, const DumpTo& dump = {});
-inline CompiledKernel compile(const Kernel& k, const Signature& sig, const Schedule& s, const Target& t, const DumpTo& dump = {}) {
+CompiledKernel compile(const Graph& g, const Signature& sig, const Schedule& s, const Target& t,
+                       const DumpTo& dump = {});
+inline CompiledKernel compile(const Kernel& k, const Signature& sig, const Schedule& s, const Target& t,
+                              const DumpTo& dump = {}) {
   return compile(k.graph(), sig, s, t, dump);
 }
 /// The assembly that compile() would write.
@@ -72,7 +74,8 @@ int64_t extent_of(const Graph& g, RangeId r, std::span<const TensorView> tensors
 std::vector<int64_t> packed_strides(const std::vector<int64_t>& extents, const Packing& p);
 /// How far from its address coordinate `c` of dimension `dim` lies, in elements; an element's place is the sum over the
 /// dimensions. A stride of a packed dimension steps from block to block of a run.
-int64_t packed_place(const std::vector<int64_t>& extents, const std::vector<int64_t>& strides, const Packing& p, size_t dim, int64_t c);
+int64_t packed_place(const std::vector<int64_t>& extents, const std::vector<int64_t>& strides, const Packing& p,
+                     size_t dim, int64_t c);
 /// Elements of memory that it takes, padding included.
 int64_t packed_elements(const std::vector<int64_t>& extents, const Packing& p);
 

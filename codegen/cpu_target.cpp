@@ -37,8 +37,10 @@ CpuTarget::CpuTarget(const std::string& level) {
   triple_ = llvm::sys::getProcessTriple();
   llvm::StringMap<bool> host = llvm::sys::getHostCPUFeatures();
   auto has = [&](const char* f) { return host.lookup(f); };
-  bool avx512 = has("avx512f") && has("avx512vl") && has("avx512bw") && has("avx512dq"), avx2 = has("avx2") && has("fma") && has("f16c");
-  if ((level == "avx512" && !avx512) || (level == "avx512bf16" && !(avx512 && has("avx512bf16"))) || (level == "avx2" && !avx2))
+  bool avx512 = has("avx512f") && has("avx512vl") && has("avx512bw") && has("avx512dq"),
+       avx2 = has("avx2") && has("fma") && has("f16c");
+  if ((level == "avx512" && !avx512) || (level == "avx512bf16" && !(avx512 && has("avx512bf16"))) ||
+      (level == "avx2" && !avx2))
     throw Error(fmt::format("this machine's CPU ({}) has no {}", llvm::sys::getHostCPUName().str(), level));
   if (!level.empty() && level != "avx512bf16" && level != "avx512" && level != "avx2" && level != "baseline")
     throw Error(fmt::format("CPU level '{}': say avx512bf16, avx512, avx2 or baseline", level));
@@ -78,8 +80,8 @@ std::unique_ptr<llvm::TargetMachine> CpuTarget::machine() const {
   llvm::TargetOptions options;
   // Products are fused where the code says so (fmuladd), never on the optimiser's own account.
   options.AllowFPOpFusion = llvm::FPOpFusion::Standard;
-  return std::unique_ptr<llvm::TargetMachine>(t->createTargetMachine(triple, cpu_, features_, options, llvm::Reloc::PIC_,
-                                                                     std::nullopt, llvm::CodeGenOptLevel::Default, true));
+  return std::unique_ptr<llvm::TargetMachine>(t->createTargetMachine(
+      triple, cpu_, features_, options, llvm::Reloc::PIC_, std::nullopt, llvm::CodeGenOptLevel::Default, true));
 }
 
 void CpuTarget::prepare(llvm::Module& m) const {
@@ -102,7 +104,8 @@ Entry CpuTarget::begin_kernel(llvm::Module& m, Builder& b, const std::string& sy
   b.SetInsertPoint(llvm::BasicBlock::Create(c, "entry", f));
   Entry e{f, {}};
   for (int i = 0; i < slots; ++i)
-    e.args.push_back(b.CreateAlignedLoad(i64, b.CreateConstGEP1_64(i64, f->getArg(0), static_cast<uint64_t>(i)), llvm::Align(8)));
+    e.args.push_back(
+        b.CreateAlignedLoad(i64, b.CreateConstGEP1_64(i64, f->getArg(0), static_cast<uint64_t>(i)), llvm::Align(8)));
   return e;
 }
 
@@ -155,7 +158,9 @@ std::string CpuTarget::assembly(llvm::Module& m) const {
   auto s = emit(m, *machine(), llvm::CodeGenFileType::AssemblyFile, true);
   return {s.begin(), s.end()};
 }
-std::vector<char> CpuTarget::object(llvm::Module& m) const { return emit(m, *machine(), llvm::CodeGenFileType::ObjectFile, true); }
+std::vector<char> CpuTarget::object(llvm::Module& m) const {
+  return emit(m, *machine(), llvm::CodeGenFileType::ObjectFile, true);
+}
 
 TargetPtr cpu_target(const std::string& level) { return std::make_shared<CpuTarget>(level); }
 
@@ -168,7 +173,8 @@ class JitCode : public Code {
     auto jit = llvm::orc::LLJITBuilder().create();
     if (!jit) fail(jit.takeError());
     jit_ = std::move(*jit);
-    auto process = llvm::orc::DynamicLibrarySearchGenerator::GetForCurrentProcess(jit_->getDataLayout().getGlobalPrefix());
+    auto process =
+        llvm::orc::DynamicLibrarySearchGenerator::GetForCurrentProcess(jit_->getDataLayout().getGlobalPrefix());
     if (!process) fail(process.takeError());
     jit_->getMainJITDylib().addGenerator(std::move(*process));
     auto buffer = llvm::MemoryBuffer::getMemBufferCopy({object.data(), object.size()}, "kernel");

@@ -25,14 +25,17 @@ class CpuTarget : public Target {
   llvm::Value* shuffle(Builder& b, llvm::Value* v, const LaneMap& map) const override;
   void barrier(Builder& b) const override;
   llvm::Value* shared_memory(llvm::Module& m, Builder& b, int bytes) const override;
-  llvm::Value* dot2(Builder& b, DType type, llvm::Value* acc, llvm::Value* a0, llvm::Value* a1, llvm::Value* b0, llvm::Value* b1) const override;
+  llvm::Value* dot2(Builder& b, DType type, llvm::Value* acc, llvm::Value* a0, llvm::Value* a1, llvm::Value* b0,
+                    llvm::Value* b1) const override;
   void optimise(llvm::Module& m) const override;
   std::string assembly(llvm::Module& m) const override;
   std::vector<char> object(llvm::Module& m) const override;
 
  protected:
   /// Parameter types of a kernel's function, the first three being slots, begin and end.
-  virtual std::vector<llvm::Type*> parameters(llvm::Type* pointer, llvm::Type* i64) const { return {pointer, i64, i64}; }
+  virtual std::vector<llvm::Type*> parameters(llvm::Type* pointer, llvm::Type* i64) const {
+    return {pointer, i64, i64};
+  }
   std::unique_ptr<llvm::TargetMachine> machine() const;
 
   Caps caps_;

@@ -215,7 +215,7 @@ Conversion plan_conversion(const Layout& from, const Layout& to) {
       size_t first = static_cast<size_t>(std::find(s.lanes.begin(), s.lanes.end(), true) - s.lanes.begin());
       m.bases.assign(to.lane.size(), 0);
       for (size_t i = 0; i < to.lane.size(); ++i) {
-        size_t other = first ^ size_t{1} << i;
+        size_t other = first ^ size_t { 1 } << i;
         m.bases[i] = s.lanes[other] ? table[other] ^ table[first] : 0;
       }
       m.offset = table[first] ^ m(static_cast<int>(first));
@@ -226,7 +226,8 @@ Conversion plan_conversion(const Layout& from, const Layout& to) {
       if (from.warp != to.warp)
         for (int w = 1; w < warps; ++w)
           for (int l = 0; l < lanes; ++l)
-            if (s.lanes[static_cast<size_t>(l)] && from.at(s.reg, m(l), w) != to.at(r, l, w)) return {Conversion::shared, {}};
+            if (s.lanes[static_cast<size_t>(l)] && from.at(s.reg, m(l), w) != to.at(r, l, w))
+              return {Conversion::shared, {}};
       for (size_t l = 0; l < s.lanes.size(); ++l) moves |= s.lanes[l] && m(static_cast<int>(l)) != static_cast<int>(l);
       moves |= sources.size() > 1;
     }

@@ -35,7 +35,10 @@ struct Layout {
   Coord at(int reg, int lane, int warp) const;
   /// Position of an axis in `axes`; -1 where the tile lacks it.
   int position(RangeId axis) const;
-  int extent(RangeId axis) const { auto p = position(axis); return p < 0 ? 1 : reps[size_t(p)] * block[size_t(p)]; }
+  int extent(RangeId axis) const {
+    auto p = position(axis);
+    return p < 0 ? 1 : reps[size_t(p)] * block[size_t(p)];
+  }
   /// All lanes (and all warps) hold the same.
   bool lane_uniform() const;
   bool warp_uniform() const;

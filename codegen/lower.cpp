@@ -9,7 +9,8 @@ namespace wavetile {
 
 using LValue = llvm::Value;
 
-Lowering::Lowering(const LaidOut& laid, const Signature& sig, const Schedule& schedule, const Target& target, llvm::Module& m)
+Lowering::Lowering(const LaidOut& laid, const Signature& sig, const Schedule& schedule, const Target& target,
+                   llvm::Module& m)
     : laid_(laid), sig_(sig), schedule_(schedule), target_(target), caps_(target.caps()), m_(m), b_(m.getContext()) {
   int slots = 0;
   for (const TensorParam& t : g().tensors) {
@@ -59,7 +60,8 @@ void Lowering::run(const std::string& symbol) {
       if (auto e = g().extent(r)) p.fixed_hi = e;
       bool exact = g().range(r).tile == 1 || (p.fixed_hi && *p.fixed_hi % g().range(r).tile == 0);
       p.full = exact;
-      if (!exact) all_full = b_.CreateAnd(all_full, b_.CreateICmpSLE(b_.CreateAdd(p.base, i32(g().range(r).tile)), p.hi));
+      if (!exact)
+        all_full = b_.CreateAnd(all_full, b_.CreateICmpSLE(b_.CreateAdd(p.base, i32(g().range(r).tile)), p.hi));
     }
     auto kept = values_;
     if (auto* c = llvm::dyn_cast<llvm::ConstantInt>(all_full); c && c->isOne()) {
@@ -104,7 +106,8 @@ std::vector<LValue*> Lowering::walk_grid(LValue* block) {
     }
   std::vector<Walk> steps = schedule_.order;
   for (RangeId r : ranges)
-    if (std::none_of(steps.begin(), steps.end(), [&](const Walk& w) { return w.axis == g().range(r).name && w.run == 0; }))
+    if (std::none_of(steps.begin(), steps.end(),
+                     [&](const Walk& w) { return w.axis == g().range(r).name && w.run == 0; }))
       steps.push_back({g().range(r).name, 0});
   for (const Walk& w : steps) {
     for (size_t i = 0; i < ranges.size(); ++i) {
@@ -129,16 +132,20 @@ LValue* Lowering::warp() { return warp_; }
 int64_t Lowering::multiple_of(Value v) const {
   if (auto c = g().constant(v)) return static_cast<int64_t>(*c);
   const Op& op = g().at(v);
-  if (op.kind == OpKind::iota && op.iota == IotaKind::first && g().range(op.range).kind == RangeKind::parallel) return g().range(op.range).tile;
+  if (op.kind == OpKind::iota && op.iota == IotaKind::first && g().range(op.range).kind == RangeKind::parallel)
+    return g().range(op.range).tile;
   if (op.kind != OpKind::map || op.args.size() != 2) return 1;
   int64_t a = multiple_of(op.args[0]), b = multiple_of(op.args[1]);
   switch (op.fn) {
     case Fn::add:
     case Fn::sub:
     case Fn::min:
-    case Fn::max: return std::gcd(a, b);
-    case Fn::mul: return a * b;
-    default: return 1;
+    case Fn::max:
+      return std::gcd(a, b);
+    case Fn::mul:
+      return a * b;
+    default:
+      return 1;
   }
 }
 
@@ -163,7 +170,9 @@ int Lowering::part_register(const Layout& l, int reg, const Layout& part) const 
     p.push_back(i < 0 ? 0 : c[static_cast<size_t>(i)]);
   }
   int r = part.register_at(p);
-  if (r < 0) throw InternalError("lowering: a tile lacks an element of its broadcast: " + l.text(g()) + " from " + part.text(g()));
+  if (r < 0)
+    throw InternalError("lowering: a tile lacks an element of its broadcast: " + l.text(g()) + " from " +
+                        part.text(g()));
   return r;
 }
 
@@ -240,7 +249,8 @@ void Lowering::op(int id) {
       if (op.param == ParamKind::dim) {
         values_[self] = {extent(op.tensor, static_cast<size_t>(op.dim))};
       } else {
-        LValue* bits = b_.CreateTrunc(entry_.args[static_cast<size_t>(scalar_slot_[static_cast<size_t>(op.tensor)])], b_.getInt32Ty());
+        LValue* bits = b_.CreateTrunc(entry_.args[static_cast<size_t>(scalar_slot_[static_cast<size_t>(op.tensor)])],
+                                      b_.getInt32Ty());
         values_[self] = {op.types[0].dtype == DType::f32 ? b_.CreateBitCast(bits, b_.getFloatTy()) : bits};
       }
       return;
@@ -250,10 +260,17 @@ void Lowering::op(int id) {
       double x = op.constant;
       LValue* c = nullptr;
       switch (op.types[0].dtype) {
-        case DType::f32: c = llvm::ConstantFP::get(e, x); break;
-        case DType::bf16: c = llvm::ConstantInt::get(e, to_bf16(static_cast<float>(x))); break;
-        case DType::f16: c = llvm::ConstantInt::get(e, to_f16(static_cast<float>(x))); break;
-        default: c = llvm::ConstantInt::get(e, static_cast<uint64_t>(static_cast<int64_t>(x)), false, true);
+        case DType::f32:
+          c = llvm::ConstantFP::get(e, x);
+          break;
+        case DType::bf16:
+          c = llvm::ConstantInt::get(e, to_bf16(static_cast<float>(x)));
+          break;
+        case DType::f16:
+          c = llvm::ConstantInt::get(e, to_f16(static_cast<float>(x)));
+          break;
+        default:
+          c = llvm::ConstantInt::get(e, static_cast<uint64_t>(static_cast<int64_t>(x)), false, true);
       }
       values_[self] = Registers(static_cast<size_t>(layouts[0].registers()), widened(c, layouts[0]));
       return;
@@ -261,7 +278,8 @@ void Lowering::op(int id) {
     case OpKind::iota: {
       if (op.iota == IotaKind::coordinate) {
         Registers r;
-        for (int i = 0; i < layouts[0].registers(); ++i) r.push_back(widened(coordinate(layouts[0], i, op.range), layouts[0]));
+        for (int i = 0; i < layouts[0].registers(); ++i)
+          r.push_back(widened(coordinate(layouts[0], i, op.range), layouts[0]));
         values_[self] = r;
       } else {
         Position& p = at(op.range);
@@ -271,9 +289,14 @@ void Lowering::op(int id) {
       }
       return;
     }
-    case OpKind::map: return map_op(op, id);
-    case OpKind::reduce: values_[self] = reduce(op, layouts[0]); return;
-    case OpKind::dot: values_[self] = dot(op, layouts[0]); return;
+    case OpKind::map:
+      return map_op(op, id);
+    case OpKind::reduce:
+      values_[self] = reduce(op, layouts[0]);
+      return;
+    case OpKind::dot:
+      values_[self] = dot(op, layouts[0]);
+      return;
     case OpKind::load:
       if (only_for_dots(id)) {
         lazy_.insert_or_assign(self, plan_load(op, layouts[0]));
@@ -282,10 +305,15 @@ void Lowering::op(int id) {
         values_[self] = load(op, layouts[0]);
       }
       return;
-    case OpKind::store: return store(op, layouts[0]);
-    case OpKind::convert: values_[self] = convert(value(op.args[0]), laid_.of(op.args[0]), layouts[0], op.types[0].dtype); return;
-    case OpKind::fold: return fold(op, id);
-    case OpKind::yield: return;
+    case OpKind::store:
+      return store(op, layouts[0]);
+    case OpKind::convert:
+      values_[self] = convert(value(op.args[0]), laid_.of(op.args[0]), layouts[0], op.types[0].dtype);
+      return;
+    case OpKind::fold:
+      return fold(op, id);
+    case OpKind::yield:
+      return;
   }
 }
 
@@ -411,7 +439,8 @@ void Lowering::fold(const Op& op, int id) {
   if (state.empty()) values_[{id, 0}] = {};
 }
 
-void lower(const LaidOut& laid, const Signature& sig, const Schedule& schedule, const Target& target, llvm::Module& m, const std::string& symbol) {
+void lower(const LaidOut& laid, const Signature& sig, const Schedule& schedule, const Target& target, llvm::Module& m,
+           const std::string& symbol) {
   Lowering(laid, sig, schedule, target, m).run(symbol);
 }
 

@@ -23,11 +23,11 @@ class Lowering {
  private:
   // Where a range's current block lies.
   struct Position {
-    llvm::Value* base = nullptr;         // i32, the block's first coordinate
-    llvm::Value* hi = nullptr;           // i32
+    llvm::Value* base = nullptr;  // i32, the block's first coordinate
+    llvm::Value* hi = nullptr;    // i32
     std::optional<int64_t> fixed_base, fixed_hi;
-    bool aligned = true;                 // base is a multiple of the tile
-    bool full = false;                   // the block lies inside [lo, hi)
+    bool aligned = true;  // base is a multiple of the tile
+    bool full = false;    // the block lies inside [lo, hi)
   };
 
   // lower.cpp
@@ -52,13 +52,13 @@ class Lowering {
   // What one access needs, a register: its offset, whom it is for, and which registers lie side by side.
   struct Access {
     struct Register {
-      llvm::Value* offset = nullptr;  // i64; what all lanes share
-      llvm::Value* lanes = nullptr;   // i64 vector: what each explicit lane adds, unless that is 0, 1, 2, ...
-      llvm::Value* mask = nullptr;    // i1 or a vector of them; null: all
-      llvm::Value* address = nullptr; // loads: where `offset` may be followed, if not everywhere
-      bool zero_outside = false;      // an offset may leave the tensor: those elements read 0
-      int64_t fixed = 0;              // the part of `offset` known now
-      std::vector<int> varying;       // coordinates that unknown strides multiply
+      llvm::Value* offset = nullptr;   // i64; what all lanes share
+      llvm::Value* lanes = nullptr;    // i64 vector: what each explicit lane adds, unless that is 0, 1, 2, ...
+      llvm::Value* mask = nullptr;     // i1 or a vector of them; null: all
+      llvm::Value* address = nullptr;  // loads: where `offset` may be followed, if not everywhere
+      bool zero_outside = false;       // an offset may leave the tensor: those elements read 0
+      int64_t fixed = 0;               // the part of `offset` known now
+      std::vector<int> varying;        // coordinates that unknown strides multiply
     };
     std::vector<Register> regs;
     bool contiguous = false;  // lane l adds l
@@ -125,11 +125,11 @@ class Lowering {
   llvm::Module& m_;
   Builder b_;
   Entry entry_;
-  std::vector<int> slot_;         // of each tensor's pointer; extents and strides follow it
+  std::vector<int> slot_;  // of each tensor's pointer; extents and strides follow it
   std::vector<int> scalar_slot_;
   std::map<RangeId, Position> positions_;
   std::map<Value, Registers> values_;
-  std::map<Value, Load> lazy_;    // loads that only dots use: read where they are multiplied
+  std::map<Value, Load> lazy_;  // loads that only dots use: read where they are multiplied
   llvm::Value* lane_ = nullptr;
   llvm::Value* warp_ = nullptr;
 };

@@ -49,9 +49,9 @@ Lowering::Access Lowering::access(const Op& op, const Layout& l) {
   std::vector<int64_t> lane_offsets(static_cast<size_t>(caps_.lanes), 0);  // explicit lanes, where known
   bool lanes_known = true;
   std::map<std::pair<LValue*, LValue*>, LValue*> conjunctions;
-  LValue* shared = i64(0);     // base, and the run-time lane and warp's share
-  LValue* vector = nullptr;    // explicit lanes' share
-  int64_t multiple = 0;        // gcd of all that varies
+  LValue* shared = i64(0);   // base, and the run-time lane and warp's share
+  LValue* vector = nullptr;  // explicit lanes' share
+  int64_t multiple = 0;      // gcd of all that varies
   std::vector<Coord> at(static_cast<size_t>(n));
   for (int r = 0; r < n; ++r) at[static_cast<size_t>(r)] = l.at(r, 0, 0);
 
@@ -77,13 +77,15 @@ Lowering::Access Lowering::access(const Op& op, const Layout& l) {
     std::optional<int64_t> fixed_run;
     LValue* run = nullptr;
     if (streams > 1) {
-      LValue* blocks = b_.CreateLShr(b_.CreateAdd(extent(op.tensor, d), i32(unit - 1)), i32(std::countr_zero(static_cast<uint64_t>(unit))));
+      LValue* blocks = b_.CreateLShr(b_.CreateAdd(extent(op.tensor, d), i32(unit - 1)),
+                                     i32(std::countr_zero(static_cast<uint64_t>(unit))));
       run = b_.CreateMul(wide(blocks), s);
       if (auto* known = llvm::dyn_cast<llvm::ConstantInt>(run)) fixed_run = known->getSExtValue();
       if (!fixed_run) fixed.reset();
     }
     auto scaled = [&](int64_t c) {
-      return c / unit * fixed.value_or(0) + c / b % streams * fixed_run.value_or(0) + (b > 1 ? c % b * digits.inner : 0);
+      return c / unit * fixed.value_or(0) + c / b % streams * fixed_run.value_or(0) +
+             (b > 1 ? c % b * digits.inner : 0);
     };
     auto digit = [&](Vec c, int64_t below, int64_t count) {  // of a non-negative coordinate; a count of 0: all the rest
       if (below > 1) c = shift_right(c, vec(i32(std::countr_zero(static_cast<uint64_t>(below)))));
@@ -105,7 +107,8 @@ Lowering::Access Lowering::access(const Op& op, const Layout& l) {
       if (step % b != 0) return std::gcd(step * digits.inner, fixed.value_or(1));
       return (step % unit == 0 ? step / unit : 1) * fixed.value_or(1);
     };
-    bool split_digits = b == 1 || (!index.offset && p && p->aligned && (tile % unit == 0 || unit % tile == 0 || p->fixed_base == 0));
+    bool split_digits =
+        b == 1 || (!index.offset && p && p->aligned && (tile % unit == 0 || unit % tile == 0 || p->fixed_base == 0));
     LValue* along = nullptr;  // i64: what the block, and lanes that do not show, add in this dimension
     auto add_along = [&](LValue* v) { along = along ? b_.CreateAdd(along, v) : v; };
     const bool separable = split_digits && !gathers;
@@ -116,7 +119,8 @@ Lowering::Access Lowering::access(const Op& op, const Layout& l) {
         c = c ? b_.CreateAdd(c, offset) : offset;
       }
       if (c) add_along(b == 1 ? b_.CreateMul(wide(c), s) : scaled_value(c));
-      multiple = std::gcd(multiple, p && p->aligned && !index.offset ? (p->fixed_base == 0 ? 0 : grain(tile)) : fixed.value_or(1));
+      multiple = std::gcd(
+          multiple, p && p->aligned && !index.offset ? (p->fixed_base == 0 ? 0 : grain(tile)) : fixed.value_or(1));
       if (p) {
         Layout lanes_only = l;
         if (caps_.simd) {  // the warp's share is the same in all lanes, and no part of what makes them contiguous
@@ -124,8 +128,10 @@ Lowering::Access Lowering::access(const Op& op, const Layout& l) {
           if (LValue* w = from_bits(warp(), l.warp, axis)) add_along(scaled_value(w));
         }
         if (LValue* in_block = local(lanes_only, axis)) {
-          if (width(in_block)) add_vector(scaled_value(in_block));
-          else add_along(scaled_value(in_block));
+          if (width(in_block))
+            add_vector(scaled_value(in_block));
+          else
+            add_along(scaled_value(in_block));
         }
         for (const Bases* bs : {&l.lane, &l.warp})
           for (size_t i = 0; i < bs->size(); ++i) {
@@ -190,10 +196,12 @@ Lowering::Access Lowering::access(const Op& op, const Layout& l) {
     }
     // Where all lanes agree, a load outside goes to coordinate 0 of this dimension: that is decided once, not at
     // every step of a loop along another dimension.
-    const bool clamps = separable && op.kind == OpKind::load && std::any_of(mask_of.begin(), mask_of.end(), [](LValue* m) { return m; }) &&
+    const bool clamps = separable && op.kind == OpKind::load &&
+                        std::any_of(mask_of.begin(), mask_of.end(), [](LValue* m) { return m; }) &&
                         std::none_of(mask_of.begin(), mask_of.end(), [](LValue* m) { return m && width(m); });
     if (along && !clamps) add_shared(along);
-    std::map<std::pair<int, LValue*>, std::pair<LValue*, int>> clamped;  // its offset, and a number that tells it from others
+    std::map<std::pair<int, LValue*>, std::pair<LValue*, int>>
+        clamped;  // its offset, and a number that tells it from others
     for (size_t r = 0; r < a.regs.size(); ++r) {
       auto& reg = a.regs[r];
       auto add = [&](LValue* v) { reg.offset = reg.offset ? b_.CreateAdd(reg.offset, v) : v; };
@@ -229,7 +237,8 @@ Lowering::Access Lowering::access(const Op& op, const Layout& l) {
   if (op.kind == OpKind::store)
     for (RangeId axis : l.axes)
       if (std::none_of(op.index.begin(), op.index.end(), [&](const Index& i) { return i.range == axis; }))
-        for (size_t r = 0; r < a.regs.size(); ++r) a.regs[r].mask = both(a.regs[r].mask, inside(l, static_cast<int>(r), axis));
+        for (size_t r = 0; r < a.regs.size(); ++r)
+          a.regs[r].mask = both(a.regs[r].mask, inside(l, static_cast<int>(r), axis));
   if (lanes_vary && lanes_known) {
     a.contiguous = a.pairs = true;
     for (size_t i = 0; i < lane_offsets.size(); ++i) {
@@ -243,7 +252,8 @@ Lowering::Access Lowering::access(const Op& op, const Layout& l) {
     if (lanes_vary && !a.contiguous) {
       LValue* lanes = vector;
       if (reg.lanes) lanes = lanes ? (vec(lanes) + vec(reg.lanes)).v : reg.lanes;
-      reg.lanes = lanes ? splat(b_, lanes, static_cast<unsigned>(caps_.lanes)) : splat(b_, i64(0), static_cast<unsigned>(caps_.lanes));
+      reg.lanes = lanes ? splat(b_, lanes, static_cast<unsigned>(caps_.lanes))
+                        : splat(b_, i64(0), static_cast<unsigned>(caps_.lanes));
     }
   }
   a.multiple = multiple == 0 ? 1 << 20 : std::abs(multiple);
@@ -282,15 +292,19 @@ Registers Lowering::load(const Op& op, const Layout& l) {
 bool Lowering::load_pair(Load& plan, size_t r) {
   const auto& regs = plan.access.regs;
   for (size_t other = 0; other < regs.size(); ++other) {
-    if (std::abs(regs[other].fixed - regs[r].fixed) != 1 || regs[other].varying != regs[r].varying || regs[other].address != regs[r].address) continue;
+    if (std::abs(regs[other].fixed - regs[r].fixed) != 1 || regs[other].varying != regs[r].varying ||
+        regs[other].address != regs[r].address)
+      continue;
     if (regs[r].zero_outside || (regs[r].address && width(regs[r].address))) return false;
     size_t even = regs[r].fixed < regs[other].fixed ? r : other, odd = even == r ? other : r;
     DType dtype = g().tensors[static_cast<size_t>(plan.op->tensor)].dtype;
     llvm::Type* e = llvm_type(b_.getContext(), dtype);
     int lanes = caps_.lanes;
-    LValue* offset = regs[even].address ? b_.CreateSelect(regs[even].address, regs[even].offset, i64(0)) : regs[even].offset;
-    LValue* both = b_.CreateAlignedLoad(llvm::FixedVectorType::get(e, static_cast<unsigned>(2 * lanes)), pointer(plan.op->tensor, e, offset),
-                                        llvm::Align(static_cast<uint64_t>(size_of(dtype))));
+    LValue* offset =
+        regs[even].address ? b_.CreateSelect(regs[even].address, regs[even].offset, i64(0)) : regs[even].offset;
+    LValue* both =
+        b_.CreateAlignedLoad(llvm::FixedVectorType::get(e, static_cast<unsigned>(2 * lanes)),
+                             pointer(plan.op->tensor, e, offset), llvm::Align(static_cast<uint64_t>(size_of(dtype))));
     for (size_t half : {even, odd}) {
       std::vector<int> mask;
       for (int i = 0; i < lanes; ++i) mask.push_back(2 * i + (half == odd));
@@ -320,7 +334,8 @@ LValue* Lowering::loaded(Load& plan, int reg_number) {
         size_t first = r / static_cast<size_t>(most) * static_cast<size_t>(most);
         if (run_length(a.regs, first, a.multiple, most, alignment) != most) continue;
         auto* t = llvm::FixedVectorType::get(e, static_cast<unsigned>(most));
-        LValue* wide = b_.CreateAlignedLoad(t, pointer(op.tensor, e, a.regs[first].offset), llvm::Align(static_cast<uint64_t>(most * size)));
+        LValue* wide = b_.CreateAlignedLoad(t, pointer(op.tensor, e, a.regs[first].offset),
+                                            llvm::Align(static_cast<uint64_t>(most * size)));
         for (int i = 0; i < most; ++i) {
           LValue* x = b_.CreateExtractElement(wide, static_cast<uint64_t>(i));
           plan.loaded[first + static_cast<size_t>(i)] = dtype == DType::b1 ? (vec(x) != like(vec(x), 0)).v : x;
@@ -338,16 +353,18 @@ LValue* Lowering::loaded(Load& plan, int reg_number) {
     LValue* p = pointer(op.tensor, e, offset);
     llvm::Align align(static_cast<uint64_t>(size));
     v = reg.address && !all_or_none ? b_.CreateMaskedLoad(t, p, align, reg.address, llvm::Constant::getNullValue(t))
-                                 : static_cast<LValue*>(b_.CreateAlignedLoad(t, p, align));
+                                    : static_cast<LValue*>(b_.CreateAlignedLoad(t, p, align));
   } else if (a.pairs && dtype != DType::b1 && load_pair(plan, r)) {
     return plan.loaded[r];
   } else {
     auto* t = llvm::FixedVectorType::get(e, lanes);
     LValue* offsets = (vec(reg.lanes) + vec(reg.offset)).v;
     LValue* mask = reg.address ? splat(b_, reg.address, lanes) : nullptr;
-    v = b_.CreateMaskedGather(t, pointer(op.tensor, e, offsets), llvm::Align(static_cast<uint64_t>(size)), mask, llvm::Constant::getNullValue(t));
+    v = b_.CreateMaskedGather(t, pointer(op.tensor, e, offsets), llvm::Align(static_cast<uint64_t>(size)), mask,
+                              llvm::Constant::getNullValue(t));
   }
-  if (reg.mask && reg.zero_outside) v = select(vec(reg.mask), vec(v), vec(llvm::Constant::getNullValue(v->getType()))).v;
+  if (reg.mask && reg.zero_outside)
+    v = select(vec(reg.mask), vec(v), vec(llvm::Constant::getNullValue(v->getType()))).v;
   if (dtype == DType::b1) v = (vec(v) != like(vec(v), 0)).v;
   return plan.loaded[r] = v;
 }
@@ -387,7 +404,8 @@ void Lowering::store(const Op& op, const Layout& l) {
   store_where(owner, [&] {
     auto element = [&](size_t r) {
       LValue* v = value(op.args[0])[static_cast<size_t>(part_register(l, static_cast<int>(r), from))];
-      if (dtype == DType::b1) v = b_.CreateZExt(v, width(v) ? static_cast<llvm::Type*>(llvm::FixedVectorType::get(e, width(v))) : e);
+      if (dtype == DType::b1)
+        v = b_.CreateZExt(v, width(v) ? static_cast<llvm::Type*>(llvm::FixedVectorType::get(e, width(v))) : e);
       return widened(v, l);
     };
     for (size_t r = 0; r < a.regs.size(); ++r) {
@@ -396,9 +414,11 @@ void Lowering::store(const Op& op, const Layout& l) {
         int n = caps_.simd ? 1 : run_length(a.regs, r, a.multiple, caps_.vector_bytes / size, alignment);
         if (n > 1) {
           LValue* wide = llvm::PoisonValue::get(llvm::FixedVectorType::get(e, static_cast<unsigned>(n)));
-          for (int i = 0; i < n; ++i) wide = b_.CreateInsertElement(wide, element(r + static_cast<size_t>(i)), static_cast<uint64_t>(i));
+          for (int i = 0; i < n; ++i)
+            wide = b_.CreateInsertElement(wide, element(r + static_cast<size_t>(i)), static_cast<uint64_t>(i));
           store_where(reg.mask, [&] {
-            b_.CreateAlignedStore(wide, pointer(op.tensor, e, reg.offset), llvm::Align(static_cast<uint64_t>(n * size)));
+            b_.CreateAlignedStore(wide, pointer(op.tensor, e, reg.offset),
+                                  llvm::Align(static_cast<uint64_t>(n * size)));
           });
           r += static_cast<size_t>(n) - 1;
           continue;
@@ -413,7 +433,8 @@ void Lowering::store(const Op& op, const Layout& l) {
         b_.CreateMaskedStore(element(r), pointer(op.tensor, e, reg.offset), align, mask);
       } else {
         LValue* offsets = (vec(reg.lanes) + vec(reg.offset)).v;
-        b_.CreateMaskedScatter(element(r), pointer(op.tensor, e, offsets), align, splat(b_, mask ? mask : b_.getTrue(), lanes));
+        b_.CreateMaskedScatter(element(r), pointer(op.tensor, e, offsets), align,
+                               splat(b_, mask ? mask : b_.getTrue(), lanes));
       }
     }
   });

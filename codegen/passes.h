@@ -5,9 +5,9 @@
 #include <string>
 #include <vector>
 
+#include "codegen/layout.h"
 #include "dsl/ir.h"
 #include "dsl/schedule.h"
-#include "codegen/layout.h"
 
 namespace wavetile {
 
@@ -58,9 +58,9 @@ std::vector<int> contiguity(const Graph& g, const Signature& sig, const Schedule
 
 /// Where the digits of a packed dimension lie.
 struct Digits {
-  int block = 1;       // elements of a block; 1: the dimension is not packed
-  int64_t inner = 0;   // stride inside a block
-  int streams = 1;     // runs that the blocks are dealt to
+  int block = 1;      // elements of a block; 1: the dimension is not packed
+  int64_t inner = 0;  // stride inside a block
+  int streams = 1;    // runs that the blocks are dealt to
 };
 Digits digits_of(const Schedule& s, const std::string& tensor, int dim);
 

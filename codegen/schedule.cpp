@@ -32,7 +32,7 @@ std::vector<int> contiguity(const Graph& g, const Signature& sig, const Schedule
         if (op.index[d].range < 0) continue;
         Digits digits = digits_of(s, g.tensors[t].name, static_cast<int>(d));
         bool innermost = digits.block > 1 ? digits.inner == 1
-                         : t < sig.size() && d < sig[t].strides.size() && sig[t].strides[d] == 1;
+                                          : t < sig.size() && d < sig[t].strides.size() && sig[t].strides[d] == 1;
         if (innermost) ++score[static_cast<size_t>(op.index[d].range)];
       }
     }
@@ -63,32 +63,43 @@ Graph apply_schedule(const Graph& g, const Schedule& s, const Signature& sig, co
   };
   auto check_name = [&](const std::string& name, std::string_view what) {
     if (!known(name))
-      throw Error(g.loc, fmt::format("the schedule's {} names range '{}', and kernel '{}' has only {}", what, name, g.name, names()));
+      throw Error(g.loc, fmt::format("the schedule's {} names range '{}', and kernel '{}' has only {}", what, name,
+                                     g.name, names()));
   };
   for (const auto& [name, tile] : s.tile) {
     check_name(name, "tile");
-    if (tile < 1) throw Error(g.loc, fmt::format("the schedule gives range '{}' of kernel '{}' a tile of {}; it must be 1 or more", name, g.name, tile));
+    if (tile < 1)
+      throw Error(g.loc, fmt::format("the schedule gives range '{}' of kernel '{}' a tile of {}; it must be 1 or more",
+                                     name, g.name, tile));
   }
   for (const Walk& w : s.order) check_name(w.axis, "order");
   for (const auto& [name, parts] : s.split) check_name(name, "split");
   if (s.warps < 1 || (s.warps & (s.warps - 1)) || s.warps > caps.max_warps)
-    throw Error(g.loc, fmt::format("the schedule gives kernel '{}' {} warps a block; {} takes a power of two up to {}", g.name, s.warps, caps.name, caps.max_warps));
+    throw Error(g.loc, fmt::format("the schedule gives kernel '{}' {} warps a block; {} takes a power of two up to {}",
+                                   g.name, s.warps, caps.name, caps.max_warps));
   for (const auto& [name, packing] : s.packing) {
     auto t = std::find_if(g.tensors.begin(), g.tensors.end(), [&](const TensorParam& p) { return p.name == name; });
     if (t == g.tensors.end())
       throw Error(g.loc, fmt::format("the schedule packs tensor '{}', which kernel '{}' does not have", name, g.name));
-    if (packing.streams < 1 || (packing.streams & (packing.streams - 1)) || (packing.streams > 1 && packing.blocks.empty()))
-      throw Error(g.loc, fmt::format("the schedule packs tensor '{}' of kernel '{}' in {} streams; it takes a power of two, and blocks to deal out", name, g.name, packing.streams));
+    if (packing.streams < 1 || (packing.streams & (packing.streams - 1)) ||
+        (packing.streams > 1 && packing.blocks.empty()))
+      throw Error(g.loc, fmt::format("the schedule packs tensor '{}' of kernel '{}' in {} streams; it takes a power of "
+                                     "two, and blocks to deal out",
+                                     name, g.name, packing.streams));
     for (const auto& b : packing.blocks)
       if (b.dim < 0 || b.dim >= t->rank || b.size < 2 || (b.size & (b.size - 1)))
-        throw Error(g.loc, fmt::format("the schedule packs dimension {} of tensor '{}' of kernel '{}' in blocks of {}; it has {} dimensions, and blocks are powers of two", b.dim, name, g.name, b.size, t->rank));
+        throw Error(g.loc, fmt::format("the schedule packs dimension {} of tensor '{}' of kernel '{}' in blocks of {}; "
+                                       "it has {} dimensions, and blocks are powers of two",
+                                       b.dim, name, g.name, b.size, t->rank));
   }
   std::vector<int> score = contiguity(g, sig, s);
   // Kernels without reductions and folds have no better place for parallelism than their innermost axis.
-  bool flat = std::none_of(g.ranges.begin(), g.ranges.end(), [](const RangeInfo& r) { return r.kind != RangeKind::parallel; });
+  bool flat =
+      std::none_of(g.ranges.begin(), g.ranges.end(), [](const RangeInfo& r) { return r.kind != RangeKind::parallel; });
   RangeId inner = -1;
   for (size_t r = 0; r < score.size(); ++r)
-    if (g.ranges[r].kind == RangeKind::parallel && score[r] > 0 && (inner < 0 || score[r] >= score[static_cast<size_t>(inner)]))
+    if (g.ranges[r].kind == RangeKind::parallel && score[r] > 0 &&
+        (inner < 0 || score[r] >= score[static_cast<size_t>(inner)]))
       inner = static_cast<RangeId>(r);
   for (size_t i = 0; i < out.ranges.size(); ++i) {
     RangeInfo& r = out.ranges[i];
@@ -97,8 +108,11 @@ Graph apply_schedule(const Graph& g, const Schedule& s, const Signature& sig, co
     if (r.kind == RangeKind::whole) {
       if (!r.hi) continue;  // nothing uses it
       if (!extent)
-        throw Error(r.loc, fmt::format("range '{}' of kernel '{}' is whole, and its extent is not known when the kernel is "
-                                       "compiled; give that dimension in the signature, or make the range serial and fold over it", r.name, g.name));
+        throw Error(
+            r.loc,
+            fmt::format("range '{}' of kernel '{}' is whole, and its extent is not known when the kernel is "
+                        "compiled; give that dimension in the signature, or make the range serial and fold over it",
+                        r.name, g.name));
       r.tile = static_cast<int>(std::max<int64_t>(1, *extent));
     } else if (given != s.tile.end()) {
       r.tile = given->second;

@@ -13,13 +13,18 @@ namespace wavetile {
 
 Graph specialise(const Graph& g, const Signature& s) {
   if (s.size() < g.tensors.size())
-    throw InternalError(fmt::format("kernel '{}' is compiled for {} tensors and has {}", g.name, s.size(), g.tensors.size()));
-  return Rewriter(g, [&](Rewriter& w, const Op& op, int) -> std::optional<std::vector<Value>> {
-    if (op.kind != OpKind::param || op.param != ParamKind::dim) return {};
-    const auto& extents = s[static_cast<size_t>(op.tensor)].extents;
-    if (static_cast<size_t>(op.dim) >= extents.size() || !extents[static_cast<size_t>(op.dim)]) return {};
-    return w.emit(constant_op(static_cast<double>(*extents[static_cast<size_t>(op.dim)]), op.types[0], op.loc));
-  }).run();
+    throw InternalError(
+        fmt::format("kernel '{}' is compiled for {} tensors and has {}", g.name, s.size(), g.tensors.size()));
+  return Rewriter(g,
+                  [&](Rewriter& w, const Op& op, int) -> std::optional<std::vector<Value>> {
+                    if (op.kind != OpKind::param || op.param != ParamKind::dim) return {};
+                    const auto& extents = s[static_cast<size_t>(op.tensor)].extents;
+                    if (static_cast<size_t>(op.dim) >= extents.size() || !extents[static_cast<size_t>(op.dim)])
+                      return {};
+                    return w.emit(
+                        constant_op(static_cast<double>(*extents[static_cast<size_t>(op.dim)]), op.types[0], op.loc));
+                  })
+      .run();
 }
 
 namespace {
@@ -37,13 +42,16 @@ std::string key_of(const Op& op) {  // of a pure op: equal keys compute the same
 
 bool pure(const Op& op) {
   switch (op.kind) {
-    case OpKind::param: return op.param != ParamKind::carried;
+    case OpKind::param:
+      return op.param != ParamKind::carried;
     case OpKind::constant:
     case OpKind::iota:
     case OpKind::map:
     case OpKind::reduce:
-    case OpKind::dot: return true;
-    default: return false;
+    case OpKind::dot:
+      return true;
+    default:
+      return false;
   }
 }
 
@@ -144,7 +152,8 @@ Graph fold_and_share(const Graph& g) {
       for (int i = 1; i >= 0; --i) {
         const Op& d = out.at(op.args[static_cast<size_t>(i)]);
         Value acc = op.args[static_cast<size_t>(1 - i)];
-        if (d.kind == OpKind::dot && d.args.size() == 2 && out.type(acc).axes == d.types[0].axes && d.types[0].dtype == DType::f32) {
+        if (d.kind == OpKind::dot && d.args.size() == 2 && out.type(acc).axes == d.types[0].axes &&
+            d.types[0].dtype == DType::f32) {
           Op fused = d;
           fused.args.push_back(acc);
           return std::vector<Value>{shared(w, std::move(fused))};

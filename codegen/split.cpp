@@ -20,7 +20,8 @@ Op make(OpKind kind, std::vector<Value> args, std::vector<Type> types, Loc loc) 
 
 class Splitter {
  public:
-  Splitter(const Graph& g, int fold, int parts) : g_(g), id_(fold), fold_(g.ops[static_cast<size_t>(fold)]), parts_(parts) {
+  Splitter(const Graph& g, int fold, int parts)
+      : g_(g), id_(fold), fold_(g.ops[static_cast<size_t>(fold)]), parts_(parts) {
     for (const Type& t : fold_.types) workspaces_.push_back({t.dtype, t.axes, parts});
   }
 
@@ -52,7 +53,9 @@ class Splitter {
     const Op& yield = g_.ops[static_cast<size_t>(fold_.merge.ops.back())];
     for (size_t i = 0; i < n; ++i) {
       const Op& op = g_.at(yield.args[i]);
-      if (op.kind != OpKind::map || op.fn != Fn::add || op.args[0] != fold_.merge.params[i] || op.args[1] != fold_.merge.params[n + i]) return false;
+      if (op.kind != OpKind::map || op.fn != Fn::add || op.args[0] != fold_.merge.params[i] ||
+          op.args[1] != fold_.merge.params[n + i])
+        return false;
     }
     return true;
   }
@@ -68,7 +71,8 @@ class Splitter {
   }
   bool stores(const Op& op) const {
     if (op.kind == OpKind::store) return true;
-    return op.kind == OpKind::fold && std::any_of(op.body.ops.begin(), op.body.ops.end(), [&](int i) { return stores(g_.ops[static_cast<size_t>(i)]); });
+    return op.kind == OpKind::fold && std::any_of(op.body.ops.begin(), op.body.ops.end(),
+                                                  [&](int i) { return stores(g_.ops[static_cast<size_t>(i)]); });
   }
 
   Graph partial() {
@@ -85,12 +89,14 @@ class Splitter {
       Value p = w.emit1(std::move(first));
       Value from = r.lo ? w.map(r.lo) : number(w, 0, i32, loc), to = w.map(r.hi);
       Value count = scalar(w, Fn::sub, to, from, loc);
-      Value tiles = scalar(w, Fn::idiv, scalar(w, Fn::add, count, number(w, parts_ * r.tile - 1, i32, loc), loc), number(w, parts_ * r.tile, i32, loc), loc);
+      Value tiles = scalar(w, Fn::idiv, scalar(w, Fn::add, count, number(w, parts_ * r.tile - 1, i32, loc), loc),
+                           number(w, parts_ * r.tile, i32, loc), loc);
       Value len = scalar(w, Fn::mul, tiles, number(w, r.tile, i32, loc), loc);
       lo = scalar(w, Fn::add, from, scalar(w, Fn::mul, p, len, loc), loc);
       hi = scalar(w, Fn::min, to, scalar(w, Fn::add, lo, len, loc), loc);
       Op fold = op;
-      for (size_t i = 0; i < op.args.size(); ++i) fold.args[i] = adds() ? number(w, 0, op.types[i], loc) : w.map(op.args[i]);
+      for (size_t i = 0; i < op.args.size(); ++i)
+        fold.args[i] = adds() ? number(w, 0, op.types[i], loc) : w.map(op.args[i]);
       fold.body = w.copy_region(op.body);
       fold.merge = {};
       auto results = w.emit(std::move(fold));
@@ -136,8 +142,10 @@ class Splitter {
         for (int m : op.merge.ops) {
           const Op& o = g_.ops[static_cast<size_t>(m)];
           if (o.kind == OpKind::param && o.param == ParamKind::carried) continue;
-          if (o.kind != OpKind::yield) w.copy(m);
-          else for (Value v : o.args) out.push_back(w.map(v));
+          if (o.kind != OpKind::yield)
+            w.copy(m);
+          else
+            for (Value v : o.args) out.push_back(w.map(v));
         }
         return out;
       });
@@ -159,18 +167,26 @@ class Splitter {
 Split split_across_blocks(const Graph& g, const Schedule& s) {
   for (const auto& [name, parts] : s.split) {
     if (parts == 1) continue;
-    if (parts < 1) throw Error(g.loc, fmt::format("the schedule splits range '{}' of kernel '{}' into {} parts; it must be 1 or more", name, g.name, parts));
+    if (parts < 1)
+      throw Error(g.loc,
+                  fmt::format("the schedule splits range '{}' of kernel '{}' into {} parts; it must be 1 or more", name,
+                              g.name, parts));
     if (std::count_if(s.split.begin(), s.split.end(), [](auto& p) { return p.second > 1; }) > 1)
-      throw Error(g.loc, fmt::format("the schedule splits two ranges of kernel '{}'; one is what can be split", g.name));
+      throw Error(g.loc,
+                  fmt::format("the schedule splits two ranges of kernel '{}'; one is what can be split", g.name));
     for (int id : g.body.ops) {
       const Op& op = g.ops[static_cast<size_t>(id)];
       if (op.kind != OpKind::fold || g.range(op.range).name != name) continue;
       if (op.merge.ops.empty())
-        throw Error(op.loc, fmt::format("the schedule splits range '{}' of kernel '{}', and its fold says nothing of how two parts "
-                                        "are merged; give fold a merge, or let its body end in acc + ...", name, g.name));
+        throw Error(
+            op.loc,
+            fmt::format("the schedule splits range '{}' of kernel '{}', and its fold says nothing of how two parts "
+                        "are merged; give fold a merge, or let its body end in acc + ...",
+                        name, g.name));
       return Splitter(g, id, parts).run();
     }
-    throw Error(g.loc, fmt::format("the schedule splits range '{}' of kernel '{}', which no outermost fold walks", name, g.name));
+    throw Error(g.loc, fmt::format("the schedule splits range '{}' of kernel '{}', which no outermost fold walks", name,
+                                   g.name));
   }
   return {{g}, {}};
 }

@@ -72,7 +72,9 @@ class Target {
   /// Sum of products of two adjacent elements of `type` and an f32: acc + a0*b0 + a1*b1; null where the machine has
   /// none that pays. a's may be uniform (scalars) where b's are not, and the other way round.
   virtual llvm::Value* dot2(Builder&, DType, llvm::Value* /*acc*/, llvm::Value* /*a0*/, llvm::Value* /*a1*/,
-                            llvm::Value* /*b0*/, llvm::Value* /*b1*/) const { return nullptr; }
+                            llvm::Value* /*b0*/, llvm::Value* /*b1*/) const {
+    return nullptr;
+  }
 
   /// Optimises, in place.
   virtual void optimise(llvm::Module& m) const = 0;

@@ -14,13 +14,18 @@ using LValue = llvm::Value;
 
 LType* llvm_type(llvm::LLVMContext& c, DType t) {
   switch (t) {
-    case DType::f32: return LType::getFloatTy(c);
+    case DType::f32:
+      return LType::getFloatTy(c);
     case DType::f16:
-    case DType::bf16: return LType::getInt16Ty(c);
-    case DType::i32: return LType::getInt32Ty(c);
+    case DType::bf16:
+      return LType::getInt16Ty(c);
+    case DType::i32:
+      return LType::getInt32Ty(c);
     case DType::i8:
-    case DType::u8: return LType::getInt8Ty(c);
-    case DType::b1: return LType::getInt1Ty(c);
+    case DType::u8:
+      return LType::getInt8Ty(c);
+    case DType::b1:
+      return LType::getInt1Ty(c);
   }
   throw InternalError("llvm_type: an unknown element type");
 }
@@ -68,13 +73,13 @@ Vec scale(Vec y, Vec n) {
 Vec like(Vec a, double x) {
   LType* t = a.v->getType()->getScalarType();
   LValue* c = t->isFloatTy() ? static_cast<LValue*>(llvm::ConstantFP::get(t, x))
-                            : llvm::ConstantInt::get(t, static_cast<uint64_t>(static_cast<int64_t>(x)), false, true);
+                             : llvm::ConstantInt::get(t, static_cast<uint64_t>(static_cast<int64_t>(x)), false, true);
   return of(a, c);
 }
 
-#define WAVETILE_ARITH(op, F, I)                              \
-  Vec operator op(Vec a, Vec b) {                             \
-    match(*a.b, {&a.v, &b.v});                                \
+#define WAVETILE_ARITH(op, F, I)                                  \
+  Vec operator op(Vec a, Vec b) {                                 \
+    match(*a.b, {&a.v, &b.v});                                    \
     return of(a, a.real() ? a.b->F(a.v, b.v) : a.b->I(a.v, b.v)); \
   }
 WAVETILE_ARITH(+, CreateFAdd, CreateAdd)
@@ -85,10 +90,10 @@ WAVETILE_ARITH(<=, CreateFCmpOLE, CreateICmpSLE)
 WAVETILE_ARITH(==, CreateFCmpOEQ, CreateICmpEQ)
 WAVETILE_ARITH(!=, CreateFCmpUNE, CreateICmpNE)
 #undef WAVETILE_ARITH
-#define WAVETILE_BITS(op, I)               \
-  Vec operator op(Vec a, Vec b) {          \
-    match(*a.b, {&a.v, &b.v});             \
-    return of(a, a.b->I(a.v, b.v));        \
+#define WAVETILE_BITS(op, I)        \
+  Vec operator op(Vec a, Vec b) {   \
+    match(*a.b, {&a.v, &b.v});      \
+    return of(a, a.b->I(a.v, b.v)); \
   }
 WAVETILE_BITS(/, CreateFDiv)
 WAVETILE_BITS(&, CreateAnd)
@@ -213,12 +218,17 @@ Vec to_real(Vec a, DType from) {
   auto& b = *a.b;
   LType* f32 = shaped(a, b.getFloatTy());
   switch (from) {
-    case DType::f32: return a;
-    case DType::f16: return of(a, b.CreateFPExt(b.CreateBitCast(a.v, shaped(a, b.getHalfTy())), f32));
-    case DType::bf16: return real_of(shift_left(of(a, b.CreateZExt(a.v, shaped(a, b.getInt32Ty()))), like(of(a, b.getInt32(0)), 16)));
+    case DType::f32:
+      return a;
+    case DType::f16:
+      return of(a, b.CreateFPExt(b.CreateBitCast(a.v, shaped(a, b.getHalfTy())), f32));
+    case DType::bf16:
+      return real_of(shift_left(of(a, b.CreateZExt(a.v, shaped(a, b.getInt32Ty()))), like(of(a, b.getInt32(0)), 16)));
     case DType::u8:
-    case DType::b1: return of(a, b.CreateUIToFP(a.v, f32));
-    default: return of(a, b.CreateSIToFP(a.v, f32));
+    case DType::b1:
+      return of(a, b.CreateUIToFP(a.v, f32));
+    default:
+      return of(a, b.CreateSIToFP(a.v, f32));
   }
 }
 
@@ -226,17 +236,21 @@ Vec from_real(Vec x, DType to) {
   auto& b = *x.b;
   LType* i16 = shaped(x, b.getInt16Ty());
   switch (to) {
-    case DType::f32: return x;
-    case DType::f16: return of(x, b.CreateBitCast(b.CreateFPTrunc(x.v, shaped(x, b.getHalfTy())), i16));
+    case DType::f32:
+      return x;
+    case DType::f16:
+      return of(x, b.CreateBitCast(b.CreateFPTrunc(x.v, shaped(x, b.getHalfTy())), i16));
     case DType::bf16: {  // to nearest even; a NaN stays one
       Vec u = bits(x), high = shift_right(u, like(u, 16));
       Vec rounded = shift_right(u + 0x7fff + (high & like(u, 1)), like(u, 16));
       return of(x, b.CreateTrunc(select(is_nan(x), high | like(u, 0x40), rounded).v, i16));
     }
-    case DType::b1: return x != like(x, 0);
+    case DType::b1:
+      return x != like(x, 0);
     default: {  // truncates and saturates, NaN gives 0
       LType* t = shaped(x, llvm_type(b.getContext(), to));
-      return of(x, b.CreateIntrinsic(to == DType::u8 ? llvm::Intrinsic::fptoui_sat : llvm::Intrinsic::fptosi_sat, {t, x.v->getType()}, {x.v}));
+      return of(x, b.CreateIntrinsic(to == DType::u8 ? llvm::Intrinsic::fptoui_sat : llvm::Intrinsic::fptosi_sat,
+                                     {t, x.v->getType()}, {x.v}));
     }
   }
 }
@@ -256,10 +270,12 @@ Vec apply(Fn fn, const std::vector<Vec>& args) {
   Vec a = args[0], b = args.size() > 1 ? args[1] : a, c = args.size() > 2 ? args[2] : a;
   switch (fn) {
 #define FN(name, arity, rule, expr) \
-  case Fn::name: return expr;
+  case Fn::name:                    \
+    return expr;
 #include "dsl/functions.def"
 #undef FN
-    default: break;
+    default:
+      break;
   }
   throw InternalError("apply: not an elementwise function");
 }

@@ -58,7 +58,7 @@ Vec floor(Vec a);
 Vec round_even(Vec a);
 Vec quotient(Vec a, Vec b);  // by zero: 0
 Vec remainder(Vec a, Vec b);
-Vec shift_left(Vec a, Vec b);  // amounts modulo 32
+Vec shift_left(Vec a, Vec b);   // amounts modulo 32
 Vec shift_right(Vec a, Vec b);  // arithmetic
 
 Vec cast(Vec a, DType from, DType to);

@@ -1,4 +1,5 @@
-// Tiles that a thread cannot hold, or lanes cannot fill: long ranges are walked in pieces, small dots spread over lanes.
+// Tiles that a thread cannot hold, or lanes cannot fill: long ranges are walked in pieces, small dots spread over
+// lanes.
 #include <algorithm>
 #include <functional>
 #include <map>
@@ -13,25 +14,27 @@
 namespace wavetile {
 
 Graph spread_small_dots(const Graph& g, const Caps& caps) {
-  return Rewriter(g, [&](Rewriter& w, const Op& op, int) -> std::optional<std::vector<Value>> {
-    if (op.kind != OpKind::dot || op.types[0].dtype != DType::f32) return {};
-    int64_t results = elements(g, op.types[0].axes), k = g.range(op.range).tile;
-    if (results >= caps.lanes || k * results < 2 * results || results * k < caps.lanes) return {};
-    Value f[2];
-    for (size_t i = 0; i < 2; ++i) {
-      f[i] = w.map(op.args[i]);
-      Type t = w.out().type(f[i]);
-      if (t.dtype != DType::f32) f[i] = w.emit1(map_op(Fn::cast, {f[i]}, {DType::f32, t.axes}, op.loc));
-    }
-    Axes axes = united(w.out().type(f[0]).axes, w.out().type(f[1]).axes);
-    Value product = w.emit1(map_op(Fn::mul, {f[0], f[1]}, {DType::f32, axes}, op.loc));
-    Op sum{.kind = OpKind::reduce, .args = {product}, .types = op.types, .loc = op.loc};
-    sum.reduction = Reduction::sum;
-    sum.range = op.range;
-    Value s = w.emit1(std::move(sum));
-    if (op.args.size() == 3) s = w.emit1(map_op(Fn::add, {w.map(op.args[2]), s}, op.types[0], op.loc));
-    return std::vector<Value>{s};
-  }).run();
+  return Rewriter(g,
+                  [&](Rewriter& w, const Op& op, int) -> std::optional<std::vector<Value>> {
+                    if (op.kind != OpKind::dot || op.types[0].dtype != DType::f32) return {};
+                    int64_t results = elements(g, op.types[0].axes), k = g.range(op.range).tile;
+                    if (results >= caps.lanes || k * results < 2 * results || results * k < caps.lanes) return {};
+                    Value f[2];
+                    for (size_t i = 0; i < 2; ++i) {
+                      f[i] = w.map(op.args[i]);
+                      Type t = w.out().type(f[i]);
+                      if (t.dtype != DType::f32) f[i] = w.emit1(map_op(Fn::cast, {f[i]}, {DType::f32, t.axes}, op.loc));
+                    }
+                    Axes axes = united(w.out().type(f[0]).axes, w.out().type(f[1]).axes);
+                    Value product = w.emit1(map_op(Fn::mul, {f[0], f[1]}, {DType::f32, axes}, op.loc));
+                    Op sum{.kind = OpKind::reduce, .args = {product}, .types = op.types, .loc = op.loc};
+                    sum.reduction = Reduction::sum;
+                    sum.range = op.range;
+                    Value s = w.emit1(std::move(sum));
+                    if (op.args.size() == 3) s = w.emit1(map_op(Fn::add, {w.map(op.args[2]), s}, op.types[0], op.loc));
+                    return std::vector<Value>{s};
+                  })
+      .run();
 }
 
 namespace {
@@ -100,9 +103,12 @@ class Walker {
         for (int id : again) {
           const Op &load = g_.ops[static_cast<size_t>(id)], &store = g_.ops[static_cast<size_t>(s)];
           if (load.kind == OpKind::load && load.tensor == store.tensor && id < s)
-            throw Error(load.loc, fmt::format("kernel '{}' still needs elements of '{}' read here after it has overwritten them at {}, and range "
-                                              "'{}' is too long to keep them in registers; read what is needed again after the store",
-                                              g_.name, g_.tensors[static_cast<size_t>(load.tensor)].name, store.loc.str(), g_.range(r_).name));
+            throw Error(
+                load.loc,
+                fmt::format(
+                    "kernel '{}' still needs elements of '{}' read here after it has overwritten them at {}, and range "
+                    "'{}' is too long to keep them in registers; read what is needed again after the store",
+                    g_.name, g_.tensors[static_cast<size_t>(load.tensor)].name, store.loc.str(), g_.range(r_).name));
         }
     };
     for (int id : region.ops) {
@@ -115,7 +121,9 @@ class Walker {
       }
       if ((op.kind == OpKind::reduce || op.kind == OpKind::dot) && op.range == r_) {
         std::set<int> again = needs({id});
-        if (std::any_of(pending.begin(), pending.end(), [&](int s) { return reads(again, g_.ops[static_cast<size_t>(s)].tensor, s); })) close();
+        if (std::any_of(pending.begin(), pending.end(),
+                        [&](int s) { return reads(again, g_.ops[static_cast<size_t>(s)].tensor, s); }))
+          close();
         check(again);
       }
     }
@@ -226,7 +234,6 @@ class Walker {
   std::set<int> grouped_;
 };
 
-
 // Elements of the longest tile along r that a thread must hold at once; operands of a dot are read as it goes.
 int64_t longest_tile(const Graph& g, RangeId r) {
   std::set<Value> held;
@@ -265,12 +272,17 @@ Graph walk_whole(const Graph& g, const Caps& caps) {
     RangeId r = static_cast<RangeId>(i);
     if (out.range(r).kind != RangeKind::whole || !out.range(r).hi) continue;
     int64_t limit = int64_t{caps.max_registers} * caps.lanes, longest = longest_tile(out, r);
-    int64_t extent = out.range(r).tile, fmas = caps.simd ? 0 : unrolled(out, r, caps.lanes);  // explicit lanes loop over it
+    int64_t extent = out.range(r).tile,
+            fmas = caps.simd ? 0 : unrolled(out, r, caps.lanes);  // explicit lanes loop over it
     if (longest <= limit && fmas <= max_unrolled) continue;
     if (carried_along(out, r)) {
       if (longest <= 4 * limit) continue;
-      throw Error(out.range(r).loc, fmt::format("range '{}' of kernel '{}' is whole, {} elements long, and carried by a fold: its tile of {} elements "
-                                                "exceeds the registers; use smaller tiles of the other ranges", out.range(r).name, out.name, extent, longest));
+      throw Error(
+          out.range(r).loc,
+          fmt::format(
+              "range '{}' of kernel '{}' is whole, {} elements long, and carried by a fold: its tile of {} elements "
+              "exceeds the registers; use smaller tiles of the other ranges",
+              out.range(r).name, out.name, extent, longest));
     }
     int64_t tile = extent;
     if (longest > limit) tile = std::max<int64_t>(caps.lanes, limit / 2 * extent / longest);

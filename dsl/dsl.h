@@ -37,7 +37,8 @@ class Tile {
 
   template <class T = void>
   explicit operator bool() const {
-    static_assert(sizeof(T) == 0, "a tile has no single truth value: use where(condition, a, b) on tiles, fold for loops");
+    static_assert(sizeof(T) == 0,
+                  "a tile has no single truth value: use where(condition, a, b) on tiles, fold for loops");
     return false;
   }
 
@@ -54,8 +55,8 @@ class Arg {
   template <class T>
   Arg(const Param<T>& p, Loc loc = Loc::here()) : tile_(p), loc_(loc) {}
   template <class N>
-    requires std::is_arithmetic_v<N>
-  Arg(N number, Loc loc = Loc::here()) : number_(static_cast<double>(number)), loc_(loc), is_number_(true) {}
+  requires std::is_arithmetic_v<N> Arg(N number, Loc loc = Loc::here())
+      : number_(static_cast<double>(number)), loc_(loc), is_number_(true) {}
 
   bool is_number() const { return is_number_; }
   double number() const { return number_; }
@@ -82,18 +83,24 @@ class Range {
 };
 Range parallel(std::string name, Arg extent, Loc loc = Loc::here());
 Range whole(std::string name, Arg extent, Loc loc = Loc::here());
-Range serial(std::string name, Arg extent, Loc loc = Loc::here());           // [0, extent)
-Range serial(std::string name, Arg lo, Arg hi, Loc loc = Loc::here());       // [lo, hi)
+Range serial(std::string name, Arg extent, Loc loc = Loc::here());      // [0, extent)
+Range serial(std::string name, Arg lo, Arg hi, Loc loc = Loc::here());  // [lo, hi)
 
-Tile index(Range r, Loc loc = Loc::here());     // i32 coordinates, axis r
-Scalar first(Range r, Loc loc = Loc::here());   // the first coordinate of r's current block
-Scalar last(Range r, Loc loc = Loc::here());    // the last one inside r's bounds
+Tile index(Range r, Loc loc = Loc::here());    // i32 coordinates, axis r
+Scalar first(Range r, Loc loc = Loc::here());  // the first coordinate of r's current block
+Scalar last(Range r, Loc loc = Loc::here());   // the last one inside r's bounds
 
 /// One dimension of a tensor access: a range, a range shifted by a scalar, a scalar, or a tile of indices.
 class IndexArg {
  public:
   IndexArg(Range r, Loc loc = Loc::here()) : range_(r), loc_(loc) {}
-  IndexArg(Range r, Arg offset, Loc loc) : range_(r), offset_(offset.tile()), number_(offset.number()), has_offset_(true), is_number_(offset.is_number()), loc_(loc) {}
+  IndexArg(Range r, Arg offset, Loc loc)
+      : range_(r),
+        offset_(offset.tile()),
+        number_(offset.number()),
+        has_offset_(true),
+        is_number_(offset.is_number()),
+        loc_(loc) {}
   IndexArg(const Tile& t, Loc loc = Loc::here()) : offset_(t), has_offset_(true), loc_(loc) {}
   IndexArg(const TileRef& t, Loc loc = Loc::here());
   template <class T>
@@ -166,34 +173,45 @@ class Param {
 
 // Arithmetic. Numbers take the type of the other operand; f16 and bf16 are computed as f32.
 #define WAVETILE_BINARY(op) Tile operator op(const Arg& a, const Arg& b);
-WAVETILE_BINARY(+) WAVETILE_BINARY(-) WAVETILE_BINARY(*) WAVETILE_BINARY(/) WAVETILE_BINARY(%)
-WAVETILE_BINARY(<) WAVETILE_BINARY(<=) WAVETILE_BINARY(>) WAVETILE_BINARY(>=) WAVETILE_BINARY(==) WAVETILE_BINARY(!=)
-WAVETILE_BINARY(&) WAVETILE_BINARY(|) WAVETILE_BINARY(^) WAVETILE_BINARY(<<) WAVETILE_BINARY(>>)
+WAVETILE_BINARY(+)
+WAVETILE_BINARY(-) WAVETILE_BINARY(*) WAVETILE_BINARY(/) WAVETILE_BINARY(%) WAVETILE_BINARY(<) WAVETILE_BINARY(<=)
+    WAVETILE_BINARY(>) WAVETILE_BINARY(>=) WAVETILE_BINARY(==) WAVETILE_BINARY(!=) WAVETILE_BINARY(&) WAVETILE_BINARY(|)
+        WAVETILE_BINARY(^) WAVETILE_BINARY(<<) WAVETILE_BINARY(>>)
 #undef WAVETILE_BINARY
-Tile operator-(const Arg& a);
+            Tile
+            operator-(const Arg& a);
 Tile map(Fn fn, const std::vector<Arg>& args);  // any function of dsl/functions.def
 
-#define WAVETILE_UNARY(name) inline Tile name(const Arg& a) { return map(Fn::name, {a}); }
-WAVETILE_UNARY(abs) WAVETILE_UNARY(exp) WAVETILE_UNARY(exp2) WAVETILE_UNARY(log) WAVETILE_UNARY(sqrt)
-WAVETILE_UNARY(rsqrt) WAVETILE_UNARY(tanh) WAVETILE_UNARY(sin) WAVETILE_UNARY(cos) WAVETILE_UNARY(floor)
-WAVETILE_UNARY(round)
+#define WAVETILE_UNARY(name) \
+  inline Tile name(const Arg& a) { return map(Fn::name, {a}); }
+WAVETILE_UNARY(abs)
+WAVETILE_UNARY(exp) WAVETILE_UNARY(exp2) WAVETILE_UNARY(log) WAVETILE_UNARY(sqrt) WAVETILE_UNARY(rsqrt)
+    WAVETILE_UNARY(tanh) WAVETILE_UNARY(sin) WAVETILE_UNARY(cos) WAVETILE_UNARY(floor) WAVETILE_UNARY(round)
 #undef WAVETILE_UNARY
-inline Tile min(const Arg& a, const Arg& b) { return map(Fn::min, {a, b}); }  // a NaN operand gives NaN
+        inline Tile min(const Arg& a, const Arg& b) {
+  return map(Fn::min, {a, b});
+}  // a NaN operand gives NaN
 inline Tile max(const Arg& a, const Arg& b) { return map(Fn::max, {a, b}); }
 inline Tile mad(const Arg& a, const Arg& b, const Arg& c) { return map(Fn::mad, {a, b, c}); }  // a*b + c, rounded once
 inline Tile where(const Arg& condition, const Arg& a, const Arg& b) { return map(Fn::select, {condition, a, b}); }
 
 Tile cast(DType to, const Arg& a);
 template <class T>
-Tile cast(const Arg& a) { return cast(T::dtype, a); }
+Tile cast(const Arg& a) {
+  return cast(T::dtype, a);
+}
 Tile bitcast(DType to, const Arg& a);
 template <class T>
-Tile bitcast(const Arg& a) { return bitcast(T::dtype, a); }
+Tile bitcast(const Arg& a) {
+  return bitcast(T::dtype, a);
+}
 
 /// A tile of one value over the axes given (none: a scalar).
 Tile fill_value(const Arg& value, const std::vector<Range>& axes, DType dtype);
 template <class T = f32, class... R>
-Tile fill(Arg value, R... axes) { return fill_value(value, {axes...}, T::dtype); }
+Tile fill(Arg value, R... axes) {
+  return fill_value(value, {axes...}, T::dtype);
+}
 
 // Reductions over an axis; the axis disappears. mean divides by the number of elements inside the range's bounds.
 Tile sum(const Arg& x, Range axis);
@@ -214,11 +232,12 @@ State fold_state(Range r, const State& init, const std::function<State(Range, co
 
 template <class Body>
 Tile fold(Range r, Tile init, Body body, Loc loc = Loc::here()) {
-  return fold_state(r, {init}, [&](Range k, const State& s) { return State{body(k, s[0])}; }, {}, loc)[0];
+  return fold_state(
+      r, {init}, [&](Range k, const State& s) { return State{body(k, s[0])}; }, {}, loc)[0];
 }
 template <class Body, class Merge>
-  requires std::invocable<Merge, Tile, Tile>
-Tile fold(Range r, Tile init, Body body, Merge merge, Loc loc = Loc::here()) {
+requires std::invocable<Merge, Tile, Tile> Tile fold(Range r, Tile init, Body body, Merge merge,
+                                                     Loc loc = Loc::here()) {
   return fold_state(
       r, {init}, [&](Range k, const State& s) { return State{body(k, s[0])}; },
       [&](const State& a, const State& b) { return State{merge(a[0], b[0])}; }, loc)[0];
@@ -229,24 +248,38 @@ State fold(Range r, State init, Body body, Loc loc = Loc::here()) {
   return fold_state(r, init, body, {}, loc);
 }
 template <class Body, class Merge>
-  requires std::invocable<Merge, State, State>
-State fold(Range r, State init, Body body, Merge merge, Loc loc = Loc::here()) {
+requires std::invocable<Merge, State, State> State fold(Range r, State init, Body body, Merge merge,
+                                                        Loc loc = Loc::here()) {
   return fold_state(r, init, body, merge, loc);
 }
 /// A loop that only stores.
 template <class Body>
 void each(Range r, Body body, Loc loc = Loc::here()) {
-  fold_state(r, {}, [&](Range k, const State&) { body(k); return State{}; }, {}, loc);
+  fold_state(
+      r, {},
+      [&](Range k, const State&) {
+        body(k);
+        return State{};
+      },
+      {}, loc);
 }
 
 namespace trace_detail {
 int add_tensor(DType dtype);
 Value add_scalar(DType dtype);
 Scalar tensor_dim(int tensor, int dim, Loc loc);
-template <class T> struct MakeParam;
-template <class T> struct MakeParam<Tensor<T>> { static Tensor<T> make() { return Tensor<T>(add_tensor(T::dtype)); } };
-template <class T> struct MakeParam<Param<T>> { static Param<T> make() { return Param<T>(Tile(add_scalar(T::dtype))); } };
-template <class F> struct Signature : Signature<decltype(&F::operator())> {};
+template <class T>
+struct MakeParam;
+template <class T>
+struct MakeParam<Tensor<T>> {
+  static Tensor<T> make() { return Tensor<T>(add_tensor(T::dtype)); }
+};
+template <class T>
+struct MakeParam<Param<T>> {
+  static Param<T> make() { return Param<T>(Tile(add_scalar(T::dtype))); }
+};
+template <class F>
+struct Signature : Signature<decltype(&F::operator())> {};
 template <class C, class R, class... P>
 struct Signature<R (C::*)(P...) const> {
   template <class F>
@@ -255,11 +288,14 @@ struct Signature<R (C::*)(P...) const> {
     return [f] { std::apply(f, std::tuple<std::decay_t<P>...>{MakeParam<std::decay_t<P>>::make()...}); };
   }
 };
-Graph trace(const std::string& name, const std::vector<std::string>& params, const std::function<void()>& body, Loc loc);
+Graph trace(const std::string& name, const std::vector<std::string>& params, const std::function<void()>& body,
+            Loc loc);
 }  // namespace trace_detail
 
 template <class T>
-Scalar Tensor<T>::dim(int d, Loc loc) const { return trace_detail::tensor_dim(id_, d, loc); }
+Scalar Tensor<T>::dim(int d, Loc loc) const {
+  return trace_detail::tensor_dim(id_, d, loc);
+}
 
 /// A kernel: recorded when constructed, verified, and from then on just its Graph.
 class Kernel {

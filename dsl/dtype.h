@@ -14,10 +14,13 @@ enum class DType : uint8_t { f32, f16, bf16, i32, i8, u8, b1 };
 constexpr int size_of(DType t) {
   switch (t) {
     case DType::f32:
-    case DType::i32: return 4;
+    case DType::i32:
+      return 4;
     case DType::f16:
-    case DType::bf16: return 2;
-    default: return 1;
+    case DType::bf16:
+      return 2;
+    default:
+      return 1;
   }
 }
 constexpr bool is_float(DType t) { return t == DType::f32 || t == DType::f16 || t == DType::bf16; }
@@ -56,12 +59,26 @@ constexpr float from_f16(uint16_t h) {
 }
 
 // Tags that name element types in a kernel's signature: Tensor<f32>, Tensor<bf16>.
-struct f32 { static constexpr DType dtype = DType::f32; };
-struct f16 { static constexpr DType dtype = DType::f16; };
-struct bf16 { static constexpr DType dtype = DType::bf16; };
-struct i32 { static constexpr DType dtype = DType::i32; };
-struct i8 { static constexpr DType dtype = DType::i8; };
-struct u8 { static constexpr DType dtype = DType::u8; };
-struct b1 { static constexpr DType dtype = DType::b1; };
+struct f32 {
+  static constexpr DType dtype = DType::f32;
+};
+struct f16 {
+  static constexpr DType dtype = DType::f16;
+};
+struct bf16 {
+  static constexpr DType dtype = DType::bf16;
+};
+struct i32 {
+  static constexpr DType dtype = DType::i32;
+};
+struct i8 {
+  static constexpr DType dtype = DType::i8;
+};
+struct u8 {
+  static constexpr DType dtype = DType::u8;
+};
+struct b1 {
+  static constexpr DType dtype = DType::b1;
+};
 
 }  // namespace wavetile

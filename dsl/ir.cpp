@@ -36,13 +36,20 @@ std::optional<double> Graph::constant(Value v) const {
   auto a = constant(op.args[0]), b = constant(op.args[1]);
   if (!a || !b) return std::nullopt;
   switch (op.fn) {
-    case Fn::add: return *a + *b;
-    case Fn::sub: return *a - *b;
-    case Fn::mul: return *a * *b;
-    case Fn::min: return std::min(*a, *b);
-    case Fn::max: return std::max(*a, *b);
-    case Fn::idiv: return *b == 0 ? 0 : std::trunc(*a / *b);
-    default: return std::nullopt;
+    case Fn::add:
+      return *a + *b;
+    case Fn::sub:
+      return *a - *b;
+    case Fn::mul:
+      return *a * *b;
+    case Fn::min:
+      return std::min(*a, *b);
+    case Fn::max:
+      return std::max(*a, *b);
+    case Fn::idiv:
+      return *b == 0 ? 0 : std::trunc(*a / *b);
+    default:
+      return std::nullopt;
   }
 }
 

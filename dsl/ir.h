@@ -80,17 +80,17 @@ struct Op {
   std::vector<Value> args;
   std::vector<Type> types;  // of the results
   Loc loc;
-  Fn fn = Fn::add;                               // map
-  Reduction reduction = Reduction::sum;          // reduce
-  RangeId range = -1;                            // iota, reduce, dot, fold
-  IotaKind iota = IotaKind::coordinate;          // iota
-  ParamKind param = ParamKind::dim;              // param
-  int tensor = -1;                               // load, store, param dim; param scalar: its number
-  int dim = -1;                                  // param dim
-  double constant = 0;                           // constant (exact for i32 and bool too)
-  std::vector<Index> index = {};                   // load, store
-  Region body = {}, merge = {};                    // fold: merge is empty where the author gave none
-  std::string note = {};                       // convert: the layouts, for the printer
+  Fn fn = Fn::add;                       // map
+  Reduction reduction = Reduction::sum;  // reduce
+  RangeId range = -1;                    // iota, reduce, dot, fold
+  IotaKind iota = IotaKind::coordinate;  // iota
+  ParamKind param = ParamKind::dim;      // param
+  int tensor = -1;                       // load, store, param dim; param scalar: its number
+  int dim = -1;                          // param dim
+  double constant = 0;                   // constant (exact for i32 and bool too)
+  std::vector<Index> index = {};         // load, store
+  Region body = {}, merge = {};          // fold: merge is empty where the author gave none
+  std::string note = {};                 // convert: the layouts, for the printer
 };
 
 enum class RangeKind : uint8_t { parallel, whole, serial };
@@ -153,11 +153,11 @@ class Rewriter {
   explicit Rewriter(const Graph& in, Hook hook = {});
 
   Graph run();
-  Value map(Value v) const;                            // the copy of an input value
+  Value map(Value v) const;  // the copy of an input value
   void bind(Value from, Value to) { renamed_[from] = to; }
-  std::vector<Value> emit(Op op);                      // appends to the region being written
+  std::vector<Value> emit(Op op);  // appends to the region being written
   Value emit1(Op op) { return emit(std::move(op))[0]; }
-  std::vector<Value> copy(int id);                     // copies an op of the input here, through the hook
+  std::vector<Value> copy(int id);  // copies an op of the input here, through the hook
   Region copy_region(const Region& r);
   Region write_region(const std::vector<Type>& params, Loc loc,
                       const std::function<std::vector<Value>(const std::vector<Value>&)>& body);

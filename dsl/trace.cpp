@@ -10,7 +10,6 @@ using namespace recording;
 
 namespace {
 
-
 bool known_at_launch(const Graph& g, Value v) {
   const Op& op = g.at(v);
   if (op.kind == OpKind::constant) return true;
@@ -28,7 +27,8 @@ Range make_range(RangeKind kind, std::string name, Value lo, Value hi, Loc loc) 
   for (const RangeInfo& r : b.graph.ranges)
     if (r.name == name)
       throw Error(loc, fmt::format("a range named '{}' exists already (made at {}); schedules tell ranges apart by "
-                                   "name, so give this one another", name, r.loc.str()));
+                                   "name, so give this one another",
+                                   name, r.loc.str()));
   if (kind == RangeKind::parallel && b.scopes.size() > 1)
     throw Error(loc, fmt::format("parallel range '{}' is made inside a fold; make it before the fold", name));
   b.graph.ranges.push_back({std::move(name), kind, lo, hi, loc, 0});
@@ -45,8 +45,10 @@ Value iota(Range r, IotaKind kind, Loc loc) {
 
 void check_reducible(const RangeInfo& r, std::string_view what, Loc loc) {
   if (r.kind == RangeKind::parallel)
-    throw Error(loc, fmt::format("{} over parallel range '{}' (made at {}): a block sees only its own part of it; make the "
-                                 "range whole, or serial and fold over it", what, r.name, r.loc.str()));
+    throw Error(loc,
+                fmt::format("{} over parallel range '{}' (made at {}): a block sees only its own part of it; make the "
+                            "range whole, or serial and fold over it",
+                            what, r.name, r.loc.str()));
 }
 
 Value reduce(Reduction reduction, const Arg& x, Range axis, DType dtype) {
@@ -113,8 +115,8 @@ std::vector<Index> resolve(int tensor, const std::vector<IndexArg>& args, Loc lo
     t.rank = static_cast<int>(args.size());
     seen = loc;
   } else if (t.rank != static_cast<int>(args.size())) {
-    throw Error(loc, fmt::format("tensor '{}' has {} dimensions (first used at {}), and is indexed with {} here", t.name,
-                                 t.rank, seen.str(), args.size()));
+    throw Error(loc, fmt::format("tensor '{}' has {} dimensions (first used at {}), and is indexed with {} here",
+                                 t.name, t.rank, seen.str(), args.size()));
   }
   std::vector<Index> index;
   Axes used;
@@ -122,8 +124,10 @@ std::vector<Index> resolve(int tensor, const std::vector<IndexArg>& args, Loc lo
     index.push_back(a.resolve());
     RangeId r = index.back().range;
     if (r >= 0 && contains(used, r))
-      throw Error(a.loc(), fmt::format("tensor '{}' is indexed twice with range '{}': a diagonal is index({}) in one of "
-                                       "the two dimensions", t.name, b.graph.range(r).name, b.graph.range(r).name));
+      throw Error(a.loc(),
+                  fmt::format("tensor '{}' is indexed twice with range '{}': a diagonal is index({}) in one of "
+                              "the two dimensions",
+                              t.name, b.graph.range(r).name, b.graph.range(r).name));
     if (r >= 0) used = united(used, {r});
   }
   return index;
@@ -154,17 +158,19 @@ void TileRef::operator=(const Arg& arg) && {
   std::vector<Index> index = resolve(tensor_, index_, loc_);
   TensorParam& t = b.graph.tensors[static_cast<size_t>(tensor_)];
   bool real = is_float(t.dtype);
-  Value v = arg.is_number() ? constant(arg.number(), real ? DType::f32 : DType::i32, arg.loc()) : checked(arg.tile(), arg.loc());
+  Value v = arg.is_number() ? constant(arg.number(), real ? DType::f32 : DType::i32, arg.loc())
+                            : checked(arg.tile(), arg.loc());
   const Type type = b.graph.type(v);
   if (is_float(type.dtype) != real)
-    throw Error(loc_, fmt::format("a {} tile is stored to tensor '{}' of {}; cast<{}>(…) it", name_of(type.dtype), t.name,
-                                  name_of(t.dtype), name_of(t.dtype)));
+    throw Error(loc_, fmt::format("a {} tile is stored to tensor '{}' of {}; cast<{}>(…) it", name_of(type.dtype),
+                                  t.name, name_of(t.dtype), name_of(t.dtype)));
   Axes to = axes_of(index);
   for (RangeId r : type.axes)
     if (!contains(to, r))
-      throw Error(loc_, fmt::format("a tile with axes {} is stored to '{}' at {}: nothing says where along '{}'; reduce "
-                                    "that axis, or index the tensor with it",
-                                    b.graph.axes_text(type.axes), t.name, b.graph.axes_text(to), b.graph.range(r).name));
+      throw Error(loc_,
+                  fmt::format("a tile with axes {} is stored to '{}' at {}: nothing says where along '{}'; reduce "
+                              "that axis, or index the tensor with it",
+                              b.graph.axes_text(type.axes), t.name, b.graph.axes_text(to), b.graph.range(r).name));
   Op op = make(OpKind::store, loc_, {});
   op.types.clear();
   op.tensor = tensor_;
@@ -195,14 +201,18 @@ Tile map(Fn fn, const std::vector<Arg>& args) {
     v.push_back(value_of(args[i], i < from ? DType::b1 : type));
     const Type& t = b.graph.type(v.back());
     if (i < from && t.dtype != DType::b1)
-      throw Error(args[i].loc(), fmt::format("where needs a bool tile as its condition, this is {}; compare it with something", describe(t)));
+      throw Error(
+          args[i].loc(),
+          fmt::format("where needs a bool tile as its condition, this is {}; compare it with something", describe(t)));
     if (i >= from && t.dtype != type)
-      throw Error(args[i].loc(), fmt::format("{} of {} and {}; cast one of them", f.name, describe(b.graph.type(v[from])), describe(t)));
+      throw Error(args[i].loc(), fmt::format("{} of {} and {}; cast one of them", f.name,
+                                             describe(b.graph.type(v[from])), describe(t)));
   }
-  bool ok = f.rule == Rule::arith ? type != DType::b1
+  bool ok = f.rule == Rule::arith  ? type != DType::b1
             : f.rule == Rule::real ? type == DType::f32
             : f.rule == Rule::bits ? type != DType::f32
-            : f.rule == Rule::ints ? type == DType::i32 : true;
+            : f.rule == Rule::ints ? type == DType::i32
+                                   : true;
   if (!ok) throw Error(loc, fmt::format("{} does not take {}; cast it first", f.name, describe(b.graph.type(v[from]))));
   return Tile(emit_map(fn, v, f.rule == Rule::cmp ? DType::b1 : type, loc));
 }
@@ -231,20 +241,23 @@ Tile operator>>(const Arg& a, const Arg& b) { return map(Fn::shr, {a, b}); }
 Tile operator-(const Arg& a) { return map(Fn::neg, {a}); }
 
 Tile cast(DType to, const Arg& a) {
-  Value v = a.is_number() ? constant(a.number(), is_float(to) ? DType::f32 : DType::i32, a.loc()) : checked(a.tile(), a.loc());
+  Value v = a.is_number() ? constant(a.number(), is_float(to) ? DType::f32 : DType::i32, a.loc())
+                          : checked(a.tile(), a.loc());
   return Tile(convert(v, to, a.loc()));
 }
 Tile bitcast(DType to, const Arg& a) {
   Value v = value_of(a, DType::f32);
   DType from = builder(a.loc()).graph.type(v).dtype;
   if (size_of(from) != 4 || size_of(to) != 4)
-    throw Error(a.loc(), fmt::format("bitcast goes between f32 and i32, not from {} to {}", name_of(from), name_of(to)));
+    throw Error(a.loc(),
+                fmt::format("bitcast goes between f32 and i32, not from {} to {}", name_of(from), name_of(to)));
   return Tile(from == to ? v : emit_map(Fn::bitcast, {v}, to, a.loc()));
 }
 
 Tile fill_value(const Arg& value, const std::vector<Range>& axes, DType dtype) {
   Loc loc = value.loc();
-  if (!value.is_number()) throw Error(loc, "fill takes a number; a tile spreads over axes by itself wherever it is combined");
+  if (!value.is_number())
+    throw Error(loc, "fill takes a number; a tile spreads over axes by itself wherever it is combined");
   double x = value.number();
   constexpr double lo[] = {0, 0, 0, -2147483648.0, -128, 0, 0}, hi[] = {0, 0, 0, 2147483647.0, 127, 255, 1};
   int i = static_cast<int>(dtype);
@@ -267,7 +280,8 @@ Tile mean(const Arg& x, Range axis) {
   const RangeInfo r = checked(axis, x.loc());
   Value n = r.hi;
   if (r.kind != RangeKind::whole) {  // the elements of the current block
-    n = emit_map(Fn::sub, {iota(axis, IotaKind::last, x.loc()), iota(axis, IotaKind::first, x.loc())}, DType::i32, x.loc());
+    n = emit_map(Fn::sub, {iota(axis, IotaKind::last, x.loc()), iota(axis, IotaKind::first, x.loc())}, DType::i32,
+                 x.loc());
     n = emit_map(Fn::add, {n, constant(1, DType::i32, x.loc())}, DType::i32, x.loc());
   }
   return Arg(total, x.loc()) / Arg(Tile(convert(n, DType::f32, x.loc())), x.loc());
@@ -291,8 +305,9 @@ Tile dot(const Arg& a, const Arg& b, Range k) {
       throw Error(loc, fmt::format("dot takes two tiles of f32, f16 or bf16, or two of i8; this is {} and {}",
                                    describe(bu.graph.type(v[0])), describe(bu.graph.type(v[1]))));
     if (!contains(t.axes, k.id()))
-      throw Error(loc, fmt::format("dot over '{}' of tiles with axes {} and {}: both need that axis", checked(k, loc).name,
-                                   bu.graph.axes_text(bu.graph.type(v[0]).axes), bu.graph.axes_text(bu.graph.type(v[1]).axes)));
+      throw Error(
+          loc, fmt::format("dot over '{}' of tiles with axes {} and {}: both need that axis", checked(k, loc).name,
+                           bu.graph.axes_text(bu.graph.type(v[0]).axes), bu.graph.axes_text(bu.graph.type(v[1]).axes)));
     axes = united(axes, t.axes);
   }
   check_reducible(checked(k, loc), "dot", loc);

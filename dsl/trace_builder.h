@@ -17,11 +17,11 @@ namespace wavetile::recording {
 struct Builder {
   Graph graph;
   std::vector<Region*> regions{&graph.body};
-  std::vector<int> scopes{0};              // ids of the open regions, outermost first
-  std::vector<Loc> scope_locs{Loc{}};      // where each region ever opened begins, by id
-  std::vector<int> scope_of;               // the region of each op
-  std::vector<Loc> first_access;           // of each tensor
-  std::set<RangeId> open;                  // serial ranges being walked
+  std::vector<int> scopes{0};          // ids of the open regions, outermost first
+  std::vector<Loc> scope_locs{Loc{}};  // where each region ever opened begins, by id
+  std::vector<int> scope_of;           // the region of each op
+  std::vector<Loc> first_access;       // of each tensor
+  std::set<RangeId> open;              // serial ranges being walked
   std::vector<std::string> names;
 
   int open_scope(Loc loc) {
@@ -57,7 +57,9 @@ inline Value constant(double x, DType dtype, Loc loc, Axes axes = {}) {
   return builder(loc).emit(std::move(op))[0];
 }
 
-inline std::string describe(const Type& t) { return fmt::format("{}{}", name_of(t.dtype), current->graph.axes_text(t.axes)); }
+inline std::string describe(const Type& t) {
+  return fmt::format("{}{}", name_of(t.dtype), current->graph.axes_text(t.axes));
+}
 
 // A value may be used in its own region and in those inside it.
 inline Value checked(const Tile& t, Loc loc) {
@@ -67,9 +69,10 @@ inline Value checked(const Tile& t, Loc loc) {
   if (v.op >= static_cast<int>(b.graph.ops.size())) throw Error(loc, "this tile belongs to another kernel");
   int scope = b.scope_of[static_cast<size_t>(v.op)];
   if (std::find(b.scopes.begin(), b.scopes.end(), scope) == b.scopes.end())
-    throw Error(loc, fmt::format("this tile was made at {} inside the fold that begins at {}, and is used outside of it; "
-                                 "return it from the fold's body to carry it out",
-                                 b.graph.at(v).loc.str(), b.scope_locs[static_cast<size_t>(scope)].str()));
+    throw Error(loc,
+                fmt::format("this tile was made at {} inside the fold that begins at {}, and is used outside of it; "
+                            "return it from the fold's body to carry it out",
+                            b.graph.at(v).loc.str(), b.scope_locs[static_cast<size_t>(scope)].str()));
   return v;
 }
 
@@ -78,9 +81,10 @@ inline void check_bounds(const RangeInfo& r, Loc loc) {
     if (!v) continue;
     int scope = current->scope_of[static_cast<size_t>(v.op)];
     if (std::find(current->scopes.begin(), current->scopes.end(), scope) == current->scopes.end())
-      throw Error(loc, fmt::format("range '{}' was made at {} inside the fold that begins at {}, and is used outside of it; "
-                                   "make it before the fold", r.name, r.loc.str(),
-                                   current->scope_locs[static_cast<size_t>(scope)].str()));
+      throw Error(loc,
+                  fmt::format("range '{}' was made at {} inside the fold that begins at {}, and is used outside of it; "
+                              "make it before the fold",
+                              r.name, r.loc.str(), current->scope_locs[static_cast<size_t>(scope)].str()));
   }
 }
 

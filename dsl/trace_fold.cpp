@@ -38,10 +38,12 @@ Region record(const std::vector<Type>& types, Loc loc, size_t params, const std:
   for (size_t i = 0; i < out.size(); ++i) {
     Value v = computable(checked(out[i], loc), loc);
     const Type& t = b.graph.type(v);
-    if (t.dtype != types[i].dtype || !std::includes(types[i].axes.begin(), types[i].axes.end(), t.axes.begin(), t.axes.end()))
-      throw Error(loc, fmt::format("carried value {} starts as {} and the fold's body (at {}) returns {}; start it with "
-                                   "fill(value, axes...) of the axes that the body gives it",
-                                   i, describe(types[i]), b.graph.at(v).loc.str(), describe(t)));
+    if (t.dtype != types[i].dtype ||
+        !std::includes(types[i].axes.begin(), types[i].axes.end(), t.axes.begin(), t.axes.end()))
+      throw Error(loc,
+                  fmt::format("carried value {} starts as {} and the fold's body (at {}) returns {}; start it with "
+                              "fill(value, axes...) of the axes that the body gives it",
+                              i, describe(types[i]), b.graph.at(v).loc.str(), describe(t)));
     y.args.push_back(v);
   }
   b.emit(std::move(y));
@@ -103,7 +105,8 @@ State fold_state(Range r, const State& init, const std::function<State(Range, co
   size_t n = init.size();
   if (merge) {
     op.merge = record(op.types, loc, 2 * n, [&](const State& s) {
-      return merge(State(s.begin(), s.begin() + static_cast<long>(n)), State(s.begin() + static_cast<long>(n), s.end()));
+      return merge(State(s.begin(), s.begin() + static_cast<long>(n)),
+                   State(s.begin() + static_cast<long>(n), s.end()));
     });
   } else if (n > 0) {
     bool all = true;
@@ -158,17 +161,21 @@ void check_updates(const Graph& g) {
     for (const Op& l : g.ops) {
       if (l.kind != OpKind::load || l.tensor != s.tensor) continue;
       if (!same_index(g, s, l))
-        throw Error(s.loc, fmt::format("tensor '{}' is stored here and loaded at {} with another index; blocks run in any "
-                                       "order, so use the same index, or two kernels", name, l.loc.str()));
+        throw Error(s.loc,
+                    fmt::format("tensor '{}' is stored here and loaded at {} with another index; blocks run in any "
+                                "order, so use the same index, or two kernels",
+                                name, l.loc.str()));
       if (!is_private(g, s))
-        throw Error(s.loc, fmt::format("tensor '{}' is loaded at {} and stored here, and several blocks or lanes may update "
-                                       "the same element; index it with every parallel range and without index tiles",
-                                       name, l.loc.str()));
+        throw Error(s.loc,
+                    fmt::format("tensor '{}' is loaded at {} and stored here, and several blocks or lanes may update "
+                                "the same element; index it with every parallel range and without index tiles",
+                                name, l.loc.str()));
     }
   }
 }
 
-Graph trace(const std::string& name, const std::vector<std::string>& params, const std::function<void()>& body, Loc loc) {
+Graph trace(const std::string& name, const std::vector<std::string>& params, const std::function<void()>& body,
+            Loc loc) {
   if (current) throw Error(loc, "a Kernel is made inside another Kernel's lambda");
   Builder b;
   b.graph.name = name;
@@ -183,9 +190,11 @@ Graph trace(const std::string& name, const std::vector<std::string>& params, con
     if (op.kind == OpKind::param && op.param == ParamKind::dim) {
       const TensorParam& t = b.graph.tensors[static_cast<size_t>(op.tensor)];
       if (t.rank > 0 && op.dim >= t.rank)
-        throw Error(op.loc, fmt::format("tensor '{}' has {} dimensions; dim({}) is past the last", t.name, t.rank, op.dim));
+        throw Error(op.loc,
+                    fmt::format("tensor '{}' has {} dimensions; dim({}) is past the last", t.name, t.rank, op.dim));
     }
-  bool stores = std::any_of(b.graph.tensors.begin(), b.graph.tensors.end(), [](const TensorParam& t) { return t.written; });
+  bool stores =
+      std::any_of(b.graph.tensors.begin(), b.graph.tensors.end(), [](const TensorParam& t) { return t.written; });
   if (!stores) throw Error(loc, fmt::format("kernel '{}' stores nothing; assign to a tensor: Y(r) = tile", name));
   check_updates(b.graph);
   Op yield{.kind = OpKind::yield, .args = {}, .types = {}, .loc = loc};

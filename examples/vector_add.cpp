@@ -38,8 +38,8 @@ int main(int argc, char** argv) try {
       std::fprintf(stderr, "wrong at %zu: %g\n", i, static_cast<double>(c[i]));
       return 1;
     }
-  std::printf("%lld sums on %s, all as expected; the last one is %g\n", static_cast<long long>(n), device->name().c_str(),
-              static_cast<double>(c.back()));
+  std::printf("%lld sums on %s, all as expected; the last one is %g\n", static_cast<long long>(n),
+              device->name().c_str(), static_cast<double>(c.back()));
 } catch (const Error& e) {
   std::fprintf(stderr, "%s\n", e.what());
   return 1;

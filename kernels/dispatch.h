@@ -11,10 +11,14 @@ namespace wavetile::kernels {
 template <class F>
 auto with_float(DType t, F f) {
   switch (t) {
-    case DType::f32: return f(f32{});
-    case DType::f16: return f(f16{});
-    case DType::bf16: return f(bf16{});
-    default: throw Error(fmt::format("the kernel library stores weights as f32, f16 or bf16, not as {}", name_of(t)));
+    case DType::f32:
+      return f(f32{});
+    case DType::f16:
+      return f(f16{});
+    case DType::bf16:
+      return f(bf16{});
+    default:
+      throw Error(fmt::format("the kernel library stores weights as f32, f16 or bf16, not as {}", name_of(t)));
   }
 }
 
@@ -27,7 +31,9 @@ auto with_floats(DType weights, DType activations, F f) {
 }
 template <class F>
 auto with_floats(DType weights, DType inputs, DType out, F f) {
-  return with_floats(weights, inputs, [&](auto w, auto i) { return with_floats(DType::f32, out, [&](auto, auto o) { return f(w, i, o); }); });
+  return with_floats(weights, inputs, [&](auto w, auto i) {
+    return with_floats(DType::f32, out, [&](auto, auto o) { return f(w, i, o); });
+  });
 }
 
 }  // namespace wavetile::kernels

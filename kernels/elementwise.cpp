@@ -48,9 +48,9 @@ Kernel embedding(DType weights) {
   return with_float(weights, []<class W>(W) {
     return Kernel("embedding", {"Tokens", "Positions", "Id", "Start", "Y"},
                   [](Tensor<W> Tokens, Tensor<W> Positions, Tensor<i32> Id, Tensor<i32> Start, Tensor<f32> Y) {
-      Range row = parallel("row", Y.dim(0)), c = parallel("col", Y.dim(1));
-      Y(row, c) = Tokens(c, Id(row)) + Positions(row + Start(0), c);
-    });
+                    Range row = parallel("row", Y.dim(0)), c = parallel("col", Y.dim(1));
+                    Y(row, c) = Tokens(c, Id(row)) + Positions(row + Start(0), c);
+                  });
   });
 }
 

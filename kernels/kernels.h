@@ -17,14 +17,16 @@ Kernel batched_matmul(DType weights);
 
 enum class Activation { none, gelu };
 /// C[m,n] = activation(A[m,k] · B[k,n] + Bias[n])
-Kernel linear(DType weights, Activation activation = Activation::none, DType inputs = DType::f32, DType out = DType::f32);
+Kernel linear(DType weights, Activation activation = Activation::none, DType inputs = DType::f32,
+              DType out = DType::f32);
 /// C[m,n] = R[m,n] + (A[m,k] · B[k,n] + Bias[n]); C may be R.
 Kernel linear_residual(DType weights, DType inputs = DType::f32);
 
 /// y[n] = x[k] · B[k,n]
 Kernel gemv(DType weights, DType inputs = DType::f32);
 /// y[n] = activation(x[k] · B[k,n] + Bias[n])
-Kernel gemv_linear(DType weights, Activation activation = Activation::none, DType inputs = DType::f32, DType out = DType::f32);
+Kernel gemv_linear(DType weights, Activation activation = Activation::none, DType inputs = DType::f32,
+                   DType out = DType::f32);
 /// y[n] = r[n] + (x[k] · B[k,n] + Bias[n]); y may be r.
 Kernel gemv_residual(DType weights, DType inputs = DType::f32);
 

@@ -41,19 +41,21 @@ Kernel batched_matmul(DType weights) {
 
 Kernel linear(DType weights, Activation a, DType inputs, DType out) {
   return with_floats(weights, inputs, out, [a]<class W, class I, class O>(W, I, O) {
-    return Kernel("linear" + suffix(a), {"A", "B", "Bias", "C"}, [a](Tensor<I> A, Tensor<W> B, Tensor<f32> Bias, Tensor<O> C) {
-      Range m = parallel("m", A.dim(0)), n = parallel("n", B.dim(1));
-      C(m, n) = apply(a, product(A, B, m, n) + Bias(n));
-    });
+    return Kernel("linear" + suffix(a), {"A", "B", "Bias", "C"},
+                  [a](Tensor<I> A, Tensor<W> B, Tensor<f32> Bias, Tensor<O> C) {
+                    Range m = parallel("m", A.dim(0)), n = parallel("n", B.dim(1));
+                    C(m, n) = apply(a, product(A, B, m, n) + Bias(n));
+                  });
   });
 }
 
 Kernel linear_residual(DType weights, DType inputs) {
   return with_floats(weights, inputs, []<class W, class I>(W, I) {
-    return Kernel("linear_residual", {"A", "B", "Bias", "R", "C"}, [](Tensor<I> A, Tensor<W> B, Tensor<f32> Bias, Tensor<f32> R, Tensor<f32> C) {
-      Range m = parallel("m", A.dim(0)), n = parallel("n", B.dim(1));
-      C(m, n) = R(m, n) + (product(A, B, m, n) + Bias(n));
-    });
+    return Kernel("linear_residual", {"A", "B", "Bias", "R", "C"},
+                  [](Tensor<I> A, Tensor<W> B, Tensor<f32> Bias, Tensor<f32> R, Tensor<f32> C) {
+                    Range m = parallel("m", A.dim(0)), n = parallel("n", B.dim(1));
+                    C(m, n) = R(m, n) + (product(A, B, m, n) + Bias(n));
+                  });
   });
 }
 
@@ -68,19 +70,21 @@ Kernel gemv(DType weights, DType inputs) {
 
 Kernel gemv_linear(DType weights, Activation a, DType inputs, DType out) {
   return with_floats(weights, inputs, out, [a]<class W, class I, class O>(W, I, O) {
-    return Kernel("gemv_linear" + suffix(a), {"X", "B", "Bias", "Y"}, [a](Tensor<I> X, Tensor<W> B, Tensor<f32> Bias, Tensor<O> Y) {
-      Range n = parallel("n", B.dim(1));
-      Y(n) = apply(a, product(X, B, n) + Bias(n));
-    });
+    return Kernel("gemv_linear" + suffix(a), {"X", "B", "Bias", "Y"},
+                  [a](Tensor<I> X, Tensor<W> B, Tensor<f32> Bias, Tensor<O> Y) {
+                    Range n = parallel("n", B.dim(1));
+                    Y(n) = apply(a, product(X, B, n) + Bias(n));
+                  });
   });
 }
 
 Kernel gemv_residual(DType weights, DType inputs) {
   return with_floats(weights, inputs, []<class W, class I>(W, I) {
-    return Kernel("gemv_residual", {"X", "B", "Bias", "R", "Y"}, [](Tensor<I> X, Tensor<W> B, Tensor<f32> Bias, Tensor<f32> R, Tensor<f32> Y) {
-      Range n = parallel("n", B.dim(1));
-      Y(n) = R(n) + (product(X, B, n) + Bias(n));
-    });
+    return Kernel("gemv_residual", {"X", "B", "Bias", "R", "Y"},
+                  [](Tensor<I> X, Tensor<W> B, Tensor<f32> Bias, Tensor<f32> R, Tensor<f32> Y) {
+                    Range n = parallel("n", B.dim(1));
+                    Y(n) = R(n) + (product(X, B, n) + Bias(n));
+                  });
   });
 }
 

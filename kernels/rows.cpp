@@ -8,12 +8,13 @@ namespace wavetile::kernels {
 
 Kernel layernorm(double eps, DType out) {
   return with_floats(DType::f32, out, [eps](auto, auto o) {
-    return Kernel("layernorm", {"X", "Gain", "Bias", "Y"}, [eps](Tensor<f32> X, Tensor<f32> Gain, Tensor<f32> Bias, Tensor<decltype(o)> Y) {
-      Range row = parallel("row", X.dim(0)), c = whole("col", X.dim(1));
-      Tile x = X(row, c);
-      Tile centred = x - mean(x, c);  // first the mean: a large one would cancel in E[x²] - E[x]²
-      Y(row, c) = centred * rsqrt(mean(centred * centred, c) + eps) * Gain(c) + Bias(c);
-    });
+    return Kernel("layernorm", {"X", "Gain", "Bias", "Y"},
+                  [eps](Tensor<f32> X, Tensor<f32> Gain, Tensor<f32> Bias, Tensor<decltype(o)> Y) {
+                    Range row = parallel("row", X.dim(0)), c = whole("col", X.dim(1));
+                    Tile x = X(row, c);
+                    Tile centred = x - mean(x, c);  // first the mean: a large one would cancel in E[x²] - E[x]²
+                    Y(row, c) = centred * rsqrt(mean(centred * centred, c) + eps) * Gain(c) + Bias(c);
+                  });
   });
 }
 

@@ -13,7 +13,9 @@ Packing weight_packing(const Caps& caps, DType weights) {
   if (caps.bf16_dot && weights == DType::bf16) return {{{1, panel(caps)}, {0, 2}}, panels};
   return {{{1, panel(caps)}}, panels};
 }
-DType input_type(const Caps& caps, DType weights) { return caps.bf16_dot && weights == DType::bf16 ? DType::bf16 : DType::f32; }
+DType input_type(const Caps& caps, DType weights) {
+  return caps.bf16_dot && weights == DType::bf16 ? DType::bf16 : DType::f32;
+}
 Packing key_packing(const Caps& caps) { return {{{1, panel(caps)}}}; }
 
 // Rows × 2 vectors of accumulators fill the registers, with room for two vectors and a broadcast.
@@ -22,7 +24,8 @@ static int accumulated_rows(const Caps& caps) { return caps.lanes >= 16 ? 12 : c
 // Columns that a warp reads with the widest access of each lane.
 static int wide_columns(const Caps& caps, DType weights) { return caps.lanes * caps.vector_bytes / size_of(weights); }
 
-// On a CPU the tile is what the registers hold. The walk keeps a block of rows in the second-level cache while the weights stream past it.
+// On a CPU the tile is what the registers hold. The walk keeps a block of rows in the second-level cache while the
+// weights stream past it.
 Schedule matmul_schedule(const Caps& caps, DType weights, long rows, long depth) {
   Schedule s;
   if (caps.simd) {
@@ -33,8 +36,10 @@ Schedule matmul_schedule(const Caps& caps, DType weights, long rows, long depth)
     s.packing = {{"B", weight_packing(caps, weights)}};
     constexpr long l2_bytes = 80 << 10;
     long run = std::max(2l, l2_bytes / (4 * std::max(depth, 1l) * m));
-    if (rows > run * m) s.order = {{"m", static_cast<int>(run)}, {"n", 0}, {"m", 0}};
-    else s.order = {{"n", 0}, {"m", 0}};
+    if (rows > run * m)
+      s.order = {{"m", static_cast<int>(run)}, {"n", 0}, {"m", 0}};
+    else
+      s.order = {{"n", 0}, {"m", 0}};
   } else {
     s.tile = {{"m", 8}, {"n", wide_columns(caps, weights)}, {"k", 8}};
     s.warps = 4;

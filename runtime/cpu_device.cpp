@@ -22,7 +22,8 @@ class CpuBuffer : public Buffer {
   explicit CpuBuffer(size_t bytes) : bytes_(bytes), mapped_((bytes + 64 + page - 1) / page * page) {
     // Fresh pages are zero. Huge ones spare the TLB when weights are streamed.
     void* p = mmap(nullptr, mapped_ + huge, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (p == MAP_FAILED) throw Error(fmt::format("there is no memory for a buffer of {} bytes: {}", bytes, std::strerror(errno)));
+    if (p == MAP_FAILED)
+      throw Error(fmt::format("there is no memory for a buffer of {} bytes: {}", bytes, std::strerror(errno)));
     start_ = p;
     auto a = reinterpret_cast<uintptr_t>(p);
     address_ = mapped_ >= huge ? reinterpret_cast<void*>((a + huge - 1) / huge * huge) : p;
@@ -89,7 +90,8 @@ class CpuQueue : public Queue {
 
 class CpuDevice : public Device {
  public:
-  explicit CpuDevice(const DeviceOptions& o) : target_(cpu_target(o.level)), pool_(o.threads > 0 ? o.threads : available_cpus()) {}
+  explicit CpuDevice(const DeviceOptions& o)
+      : target_(cpu_target(o.level)), pool_(o.threads > 0 ? o.threads : available_cpus()) {}
   const std::string& name() const override { return name_; }
   const Target& target() const override { return *target_; }
   int threads() const override { return pool_.size(); }

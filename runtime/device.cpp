@@ -11,7 +11,8 @@ TensorView Buffer::view(DType dtype, std::vector<int64_t> extents, int64_t offse
   for (int64_t e : extents) elements *= e;
   auto size = static_cast<int64_t>(size_of(dtype));
   if (offset < 0 || (offset + elements) * size > static_cast<int64_t>(bytes()))
-    throw Error(fmt::format("a tensor of {} elements of {} at element {} does not fit a buffer of {} bytes", elements, name_of(dtype), offset, bytes()));
+    throw Error(fmt::format("a tensor of {} elements of {} at element {} does not fit a buffer of {} bytes", elements,
+                            name_of(dtype), offset, bytes()));
   auto strides = row_major(extents);
   return {dtype, static_cast<char*>(address()) + offset * size, std::move(extents), std::move(strides)};
 }

@@ -51,8 +51,8 @@ class Queue {
 };
 
 struct DeviceOptions {
-  int threads = 0;          // cpu: workers; 0: one for each CPU that this process may use
-  std::string level;        // cpu: see cpu_target
+  int threads = 0;    // cpu: workers; 0: one for each CPU that this process may use
+  std::string level;  // cpu: see cpu_target
 };
 
 class Device {

@@ -14,25 +14,31 @@ namespace {
 // A compiled kernel never sees tensors that it was not compiled for.
 void check_signature(const CompiledKernel& k, const std::vector<TensorView>& tensors) {
   if (tensors.size() != k.signature.size())
-    throw Error(fmt::format("kernel '{}' takes {} tensors and is given {}", k.name, k.signature.size(), tensors.size()));
+    throw Error(
+        fmt::format("kernel '{}' takes {} tensors and is given {}", k.name, k.signature.size(), tensors.size()));
   for (size_t i = 0; i < tensors.size(); ++i) {
     const TensorSpec& s = k.signature[i];
     const TensorView& t = tensors[i];
     const std::string& name = k.stages[0].graph.tensors[i].name;
     if (s.dtype != t.dtype)
-      throw Error(fmt::format("kernel '{}' was compiled for {} in tensor '{}' and is given {}", k.name, name_of(s.dtype), name, name_of(t.dtype)));
+      throw Error(fmt::format("kernel '{}' was compiled for {} in tensor '{}' and is given {}", k.name,
+                              name_of(s.dtype), name, name_of(t.dtype)));
     auto same = [&](std::string_view what, const auto& expected, const std::vector<int64_t>& given) {
       if (expected.size() != given.size())
-        throw Error(fmt::format("kernel '{}' was compiled for {} dimensions of tensor '{}' and is given {}", k.name, expected.size(), name, given.size()));
+        throw Error(fmt::format("kernel '{}' was compiled for {} dimensions of tensor '{}' and is given {}", k.name,
+                                expected.size(), name, given.size()));
       for (size_t d = 0; d < given.size(); ++d)
         if (expected[d] && *expected[d] != given[d])
-          throw Error(fmt::format("kernel '{}' was compiled for {} {} in dimension {} of tensor '{}' and is given {}; compile it "
-                                  "for that, or leave the {} out of its signature", k.name, what, *expected[d], d, name, given[d], what));
+          throw Error(fmt::format(
+              "kernel '{}' was compiled for {} {} in dimension {} of tensor '{}' and is given {}; compile it "
+              "for that, or leave the {} out of its signature",
+              k.name, what, *expected[d], d, name, given[d], what));
     };
     same("extent", s.extents, t.extents);
     same("stride", s.strides, t.strides);
     if (s.alignment > 1 && reinterpret_cast<uintptr_t>(t.data) % static_cast<uintptr_t>(s.alignment))
-      throw Error(fmt::format("kernel '{}' was compiled for addresses that are multiples of {} in tensor '{}'", k.name, s.alignment, name));
+      throw Error(fmt::format("kernel '{}' was compiled for addresses that are multiples of {} in tensor '{}'", k.name,
+                              s.alignment, name));
   }
 }
 
@@ -68,7 +74,8 @@ void Program::add(const ModulePtr& m, const std::vector<TensorView>& tensors, co
     }
     for (size_t i = 0; i < scalars.size(); ++i) {
       bool real = s.graph.scalars[i].dtype == DType::f32;
-      l.slots.push_back(real ? std::bit_cast<int32_t>(static_cast<float>(scalars[i])) : static_cast<int64_t>(scalars[i]));
+      l.slots.push_back(real ? std::bit_cast<int32_t>(static_cast<float>(scalars[i]))
+                             : static_cast<int64_t>(scalars[i]));
     }
     launches_.push_back(std::move(l));
   }

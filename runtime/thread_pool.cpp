@@ -1,5 +1,6 @@
-// Invariant: fn and ctx of a launch are read by workers that have entered its gate, and the launch ends only when all of
-// those have finished; a worker that comes later finds the gate closed. Only the thread inside launch() changes them.
+// Invariant: fn and ctx of a launch are read by workers that have entered its gate, and the launch ends only when all
+// of those have finished; a worker that comes later finds the gate closed. Only the thread inside launch() changes
+// them.
 #include "runtime/thread_pool.h"
 
 #include <sched.h>

@@ -50,7 +50,7 @@ TEST_P(ThreadPoolTest, SharedWorkIsDoneOnceByWhoeverComes) {
     ASSERT_EQ(calls[0], 1);
     for (int c : calls) ASSERT_LE(c, 1);
     for (int d : done) ASSERT_EQ(d, 1) << "launch " << launch;  // plain writes: all are visible after share()
-    if (launch % 16 == 0) pool.run([&](int) {});             // everybody still comes when everybody is asked for
+    if (launch % 16 == 0) pool.run([&](int) {});                // everybody still comes when everybody is asked for
   }
 }
 

@@ -28,14 +28,20 @@ TensorView as_rows(const Buffer& b, int64_t offset, int64_t rows, int64_t column
 }
 // A column block of every row, as heads: [heads, rows, size].
 TensorView as_heads(const TensorView& rows, int64_t first, int64_t heads, int64_t size) {
-  return {rows.dtype, static_cast<char*>(rows.data) + first * size_of(rows.dtype), {heads, rows.extents[0], size}, {size, rows.strides[0], 1}};
+  return {rows.dtype,
+          static_cast<char*>(rows.data) + first * size_of(rows.dtype),
+          {heads, rows.extents[0], size},
+          {size, rows.strides[0], 1}};
 }
 TensorView as_vector(const TensorView& row) { return {row.dtype, row.data, {row.extents[1]}, {1}}; }
 
 }  // namespace
 
 Model::Model(const Checkpoint& checkpoint, DevicePtr device, DType dtype, DumpTo dump)
-    : config_(checkpoint.config()), device_(std::move(device)), dtype_(dtype), compiler_(std::make_unique<Compiler>(device_, std::move(dump))) {
+    : config_(checkpoint.config()),
+      device_(std::move(device)),
+      dtype_(dtype),
+      compiler_(std::make_unique<Compiler>(device_, std::move(dump))) {
   auto start = std::chrono::steady_clock::now();
   const int64_t T = config_.max_seq_len, C = config_.channels, H = config_.num_heads, D = config_.head_size();
   const Caps& caps = caps_of(device_->target());
@@ -54,7 +60,8 @@ Model::Model(const Checkpoint& checkpoint, DevicePtr device, DType dtype, DumpTo
   cache_buffer_ = device_->allocate(static_cast<size_t>(config_.num_layers * per_layer * size_of(dtype)));
   touch(0, cache_buffer_->bytes(), *cache_buffer_);
   for (int l = 0; l < config_.num_layers; ++l) {
-    Cache c{cache_buffer_->view(dtype, {H, padded, D}, l * per_layer), cache_buffer_->view(dtype, {H, padded, D}, l * per_layer + H * padded * D)};
+    Cache c{cache_buffer_->view(dtype, {H, padded, D}, l * per_layer),
+            cache_buffer_->view(dtype, {H, padded, D}, l * per_layer + H * padded * D)};
     c.k.extents[1] = c.v.extents[1] = T;
     if (lanes > 1) c.k.strides = {padded * D, lanes * D, lanes};
     caches_.push_back(c);
@@ -97,29 +104,41 @@ void Model::build(Program& p, int rows, const TensorView& ids) {
   Schedule row = rows_schedule(caps), vector = gemv_schedule(caps, dtype_);
   const double scale = 1 / std::sqrt(static_cast<double>(D));
   for (bool record : {false, true}) {
-    auto call = [&](const Kernel& k, const std::vector<TensorView>& tensors, const Schedule& s, const std::string& label, Work work = {}, bool any_rows = true) {
+    auto call = [&](const Kernel& k, const std::vector<TensorView>& tensors, const Schedule& s,
+                    const std::string& label, Work work = {}, bool any_rows = true) {
       auto module = compiler_->request(k, signature(k, tensors, any_rows && !one), s);
       if (record) p.add(module.get(), tensors, {}, label, work);
     };
-    auto product = [&](const TensorView& in, const LinearWeights& w, const TensorView& out, const TensorView* residual, Activation a, const std::string& label) {
+    auto product = [&](const TensorView& in, const LinearWeights& w, const TensorView& out, const TensorView* residual,
+                       Activation a, const std::string& label) {
       Work work{bytes_of(w.weight), 2.0 * static_cast<double>(M * w.weight.extents[0] * w.weight.extents[1])};
       if (one) {
-        if (residual) call(gemv_residual(dtype_, inputs), {as_vector(in), w.weight, w.bias, as_vector(*residual), as_vector(out)}, vector, label, work);
-        else call(gemv_linear(dtype_, a, inputs, out.dtype), {as_vector(in), w.weight, w.bias, as_vector(out)}, vector, label, work);
+        if (residual)
+          call(gemv_residual(dtype_, inputs), {as_vector(in), w.weight, w.bias, as_vector(*residual), as_vector(out)},
+               vector, label, work);
+        else
+          call(gemv_linear(dtype_, a, inputs, out.dtype), {as_vector(in), w.weight, w.bias, as_vector(out)}, vector,
+               label, work);
       } else {
         Schedule s = matmul_schedule(caps, dtype_, rows, w.weight.extents[0]);
-        if (residual) call(linear_residual(dtype_, inputs), {in, w.weight, w.bias, *residual, out}, s, label, work);
-        else call(linear(dtype_, a, inputs, out.dtype), {in, w.weight, w.bias, out}, s, label, work);
+        if (residual)
+          call(linear_residual(dtype_, inputs), {in, w.weight, w.bias, *residual, out}, s, label, work);
+        else
+          call(linear(dtype_, a, inputs, out.dtype), {in, w.weight, w.bias, out}, s, label, work);
       }
     };
-    call(embedding(dtype_), {weights_.tokens, weights_.positions, ids, start_, x}, embedding_schedule(caps, dtype_), "embedding");
+    call(embedding(dtype_), {weights_.tokens, weights_.positions, ids, start_, x}, embedding_schedule(caps, dtype_),
+         "embedding");
     for (size_t l = 0; l < weights_.layers.size(); ++l) {
       const LayerWeights& w = weights_.layers[l];
       const Cache& cache = caches_[l];
       call(layernorm(config_.layernorm_eps, inputs), {x, w.ln_1.gain, w.ln_1.bias, normal}, row, "layernorm");
       product(normal, w.qkv, qkv, nullptr, Activation::none, "qkv");
-      call(append_to_cache(dtype_), {as_heads(qkv, C, H, D), as_heads(qkv, 2 * C, H, D), start_, cache.k, cache.v}, append_schedule(caps), "append to cache");
-      call(attention(dtype_, scale, inputs), {as_heads(qkv, 0, H, D), cache.k, cache.v, start_, as_heads(mixed, 0, H, D)}, attention_schedule(caps, one), "attention");
+      call(append_to_cache(dtype_), {as_heads(qkv, C, H, D), as_heads(qkv, 2 * C, H, D), start_, cache.k, cache.v},
+           append_schedule(caps), "append to cache");
+      call(attention(dtype_, scale, inputs),
+           {as_heads(qkv, 0, H, D), cache.k, cache.v, start_, as_heads(mixed, 0, H, D)}, attention_schedule(caps, one),
+           "attention");
       product(mixed, w.projection, x, &x, Activation::none, "projection");
       call(layernorm(config_.layernorm_eps, inputs), {x, w.ln_2.gain, w.ln_2.bias, normal}, row, "layernorm");
       product(normal, w.fc, hidden, nullptr, Activation::gelu, "fc, gelu");
@@ -129,8 +148,10 @@ void Model::build(Program& p, int rows, const TensorView& ids) {
     TensorView last = x, out = normal;
     last.data = static_cast<float*>(x.data) + (M - 1) * C;
     last.extents[0] = out.extents[0] = 1;
-    call(layernorm(config_.layernorm_eps, inputs), {last, weights_.ln_f.gain, weights_.ln_f.bias, out}, row, "final layernorm", {}, false);
-    call(gemv(dtype_, inputs), {as_vector(out), weights_.head, logits}, vector, "logits", {bytes_of(weights_.head), 2.0 * static_cast<double>(C * V)}, false);
+    call(layernorm(config_.layernorm_eps, inputs), {last, weights_.ln_f.gain, weights_.ln_f.bias, out}, row,
+         "final layernorm", {}, false);
+    call(gemv(dtype_, inputs), {as_vector(out), weights_.head, logits}, vector, "logits",
+         {bytes_of(weights_.head), 2.0 * static_cast<double>(C * V)}, false);
     call(argmax(), {logits_->view(DType::f32, {1, V}), next_}, row, "argmax", {}, false);
   }
 }
@@ -159,7 +180,8 @@ void Model::prepare(int tokens) {
   ids.extents[0] = tokens;
   build(*program, tokens, ids);
   const size_t row = static_cast<size_t>(config_.channels) * 4, rows = static_cast<size_t>(config_.max_seq_len);
-  for (auto [first, columns] : {std::pair<size_t, size_t>{0, 1}, {1, 1}, {2, 3}, {5, 1}, {6, 4}})  // as build() lays them out
+  for (auto [first, columns] :
+       {std::pair<size_t, size_t>{0, 1}, {1, 1}, {2, 3}, {5, 1}, {6, 4}})  // as build() lays them out
     touch(first * rows * row, columns * static_cast<size_t>(tokens) * row, *activations_);
   program->profile(profiling_);
   prefill_ = std::move(program);
@@ -170,7 +192,8 @@ void Model::prepare(int tokens) {
 void Model::read(std::span<const int32_t> ids) {
   if (ids.empty()) throw Error("there is no token to read; an empty prompt stands for <|endoftext|>");
   if (static_cast<int64_t>(ids.size()) > config_.max_seq_len - position_)
-    throw Error(fmt::format("{} tokens do not fit: the model has {} positions and {} are taken; shorten the prompt", ids.size(), config_.max_seq_len, position_));
+    throw Error(fmt::format("{} tokens do not fit: the model has {} positions and {} are taken; shorten the prompt",
+                            ids.size(), config_.max_seq_len, position_));
   for (int32_t id : ids) check_id(id);
   set_position();
   if (ids.size() == 1) {

@@ -12,7 +12,8 @@ namespace {
 // Places tensors one after the other in a buffer that does not exist yet: run once to measure, once to fill.
 class Layouter {
  public:
-  Layouter(Buffer* buffer, DType dtype, const Packing& packing, ThreadPool& pool) : buffer_(buffer), dtype_(dtype), packing_(packing), pool_(pool) {}
+  Layouter(Buffer* buffer, DType dtype, const Packing& packing, ThreadPool& pool)
+      : buffer_(buffer), dtype_(dtype), packing_(packing), pool_(pool) {}
 
   size_t bytes() const { return used_; }
 
@@ -57,9 +58,12 @@ class Layouter {
         for (int64_t i = 0; i < count; ++i) write(i, read(from + i * stride * size));
       };
       switch (dtype) {
-        case DType::f32: return all([&](int64_t i, float x) { static_cast<float*>(to)[i] = x; });
-        case DType::bf16: return all([&](int64_t i, float x) { static_cast<uint16_t*>(to)[i] = to_bf16(x); });
-        default: return all([&](int64_t i, float x) { static_cast<uint16_t*>(to)[i] = to_f16(x); });
+        case DType::f32:
+          return all([&](int64_t i, float x) { static_cast<float*>(to)[i] = x; });
+        case DType::bf16:
+          return all([&](int64_t i, float x) { static_cast<uint16_t*>(to)[i] = to_bf16(x); });
+        default:
+          return all([&](int64_t i, float x) { static_cast<uint16_t*>(to)[i] = to_f16(x); });
       }
     };
     auto load16 = [](const char* p) {
@@ -74,8 +78,10 @@ class Layouter {
           std::memcpy(&x, p, 4);
           return x;
         });
-      case DType::bf16: return each([&](const char* p) { return from_bf16(load16(p)); });
-      default: return each([&](const char* p) { return from_f16(load16(p)); });
+      case DType::bf16:
+        return each([&](const char* p) { return from_bf16(load16(p)); });
+      default:
+        return each([&](const char* p) { return from_f16(load16(p)); });
     }
   }
 
@@ -89,13 +95,15 @@ class Layouter {
       for (int64_t p = begin; p < end; ++p)
         for (int64_t i = 0; i < k; ++i) {
           int64_t columns = std::min(panel, n - p * panel), first = i * by_k + p * panel * by_n;
-          char* to = static_cast<char*>(v.data) + (packed_place(v.extents, v.strides, packing_, 1, p * panel) + i / pair * v.strides[0]) * size;
+          char* to = static_cast<char*>(v.data) +
+                     (packed_place(v.extents, v.strides, packing_, 1, p * panel) + i / pair * v.strides[0]) * size;
           if (pair == 1) {
             convert(t, first, to, by_n, columns, dtype_);
             continue;
           }
           convert(t, first, run.data(), by_n, columns, dtype_);  // only 16-bit types are paired
-          for (int64_t c = 0; c < columns; ++c) reinterpret_cast<uint16_t*>(to)[c * pair + i % pair] = run[static_cast<size_t>(c)];
+          for (int64_t c = 0; c < columns; ++c)
+            reinterpret_cast<uint16_t*>(to)[c * pair + i % pair] = run[static_cast<size_t>(c)];
         }
     });
   }
@@ -117,7 +125,8 @@ void lay_out(const Checkpoint& c, Layouter& l, Weights& w) {
   w.layers.clear();
   for (int i = 0; i < c.config().num_layers; ++i) {
     const LayerTensors& t = c.layer(i);
-    w.layers.push_back({norm(t.ln_1), norm(t.ln_2), linear(t.attn_c_attn), linear(t.attn_c_proj), linear(t.mlp_c_fc), linear(t.mlp_c_proj)});
+    w.layers.push_back({norm(t.ln_1), norm(t.ln_2), linear(t.attn_c_attn), linear(t.attn_c_proj), linear(t.mlp_c_fc),
+                        linear(t.mlp_c_proj)});
   }
   w.ln_f = norm(c.ln_f());
   w.head = l.matrix(c.lm_head(), true);

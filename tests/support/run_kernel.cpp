@@ -15,8 +15,9 @@
 namespace wavetile {
 namespace {
 
-constexpr unsigned char pattern = 0xA5;  // as f32 -2.9e-16, as bf16 -2.9e-16, as f16 -0.022: never computed here by chance
-constexpr size_t guard = 256;            // bytes on each side of a buffer
+constexpr unsigned char pattern =
+    0xA5;                      // as f32 -2.9e-16, as bf16 -2.9e-16, as f16 -0.022: never computed here by chance
+constexpr size_t guard = 256;  // bytes on each side of a buffer
 
 double read(DType t, const char* p) {
   auto as = [&]<class T>(T x) {
@@ -24,26 +25,38 @@ double read(DType t, const char* p) {
     return x;
   };
   switch (t) {
-    case DType::f32: return as(float{});
-    case DType::f16: return from_f16(as(uint16_t{}));
-    case DType::bf16: return from_bf16(as(uint16_t{}));
-    case DType::i32: return as(int32_t{});
-    case DType::i8: return as(int8_t{});
+    case DType::f32:
+      return as(float{});
+    case DType::f16:
+      return from_f16(as(uint16_t{}));
+    case DType::bf16:
+      return from_bf16(as(uint16_t{}));
+    case DType::i32:
+      return as(int32_t{});
+    case DType::i8:
+      return as(int8_t{});
     case DType::u8:
-    case DType::b1: return as(uint8_t{});
+    case DType::b1:
+      return as(uint8_t{});
   }
   return 0;
 }
 void write(DType t, char* p, double x) {
   auto put = [&](auto v) { std::memcpy(p, &v, sizeof v); };
   switch (t) {
-    case DType::f32: return put(static_cast<float>(x));
-    case DType::f16: return put(to_f16(static_cast<float>(x)));
-    case DType::bf16: return put(to_bf16(static_cast<float>(x)));
-    case DType::i32: return put(static_cast<int32_t>(x));
-    case DType::i8: return put(static_cast<int8_t>(x));
+    case DType::f32:
+      return put(static_cast<float>(x));
+    case DType::f16:
+      return put(to_f16(static_cast<float>(x)));
+    case DType::bf16:
+      return put(to_bf16(static_cast<float>(x)));
+    case DType::i32:
+      return put(static_cast<int32_t>(x));
+    case DType::i8:
+      return put(static_cast<int8_t>(x));
     case DType::u8:
-    case DType::b1: return put(static_cast<uint8_t>(x));
+    case DType::b1:
+      return put(static_cast<uint8_t>(x));
   }
 }
 
@@ -225,7 +238,10 @@ std::mt19937_64& random_engine() {
 
 HostTensor random_tensor(DType t, std::vector<int64_t> extents, double scale, Values values) {
   if (!is_float(t)) {
-    int64_t most = t == DType::b1 ? 1 : t == DType::u8 ? 255 : t == DType::i8 ? 127 : static_cast<int64_t>(1000 * scale);
+    int64_t most = t == DType::b1   ? 1
+                   : t == DType::u8 ? 255
+                   : t == DType::i8 ? 127
+                                    : static_cast<int64_t>(1000 * scale);
     return random_integers(t, std::move(extents), t == DType::b1 || t == DType::u8 ? 0 : -most, most);
   }
   constexpr double inf = std::numeric_limits<double>::infinity(), nan = std::numeric_limits<double>::quiet_NaN();
@@ -323,7 +339,8 @@ void check_kernel(const Machine& m, const Kernel& k, const Schedule& s, const st
   for (HostTensor& t : want) views.push_back(t.view());
   InterpretOptions options;  // first() and last() show the blocks
   for (const RangeInfo& r : k.graph().ranges)
-    if (auto it = s.tile.find(r.name); it != s.tile.end() && r.kind != RangeKind::whole) options.tile[r.name] = it->second;
+    if (auto it = s.tile.find(r.name); it != s.tile.end() && r.kind != RangeKind::whole)
+      options.tile[r.name] = it->second;
   try {
     interpret(k.graph(), views, scalars, options);
     run_on(m, k, s, got, scalars, known);
@@ -339,7 +356,8 @@ void check_kernel(const Machine& m, const Kernel& k, const Schedule& s, const st
       const char* b = got[t].bytes.data() + got[t].place(i);
       bool same = std::memcmp(a, b, size) == 0;
       bool untouched = std::memcmp(a, before, size) == 0 && std::memcmp(b, before, size) != 0 &&
-                       static_cast<unsigned char>(before[0]) == pattern && static_cast<unsigned char>(before[size - 1]) == pattern;
+                       static_cast<unsigned char>(before[0]) == pattern &&
+                       static_cast<unsigned char>(before[size - 1]) == pattern;
       if (same || (!untouched && within(want[t].dtype, got[t].get(i), want[t].get(i), tolerance))) continue;
       if (wrong++ == 0)
         ADD_FAILURE() << fmt::format("{}[{}] is {}, not {}", k.graph().tensors[t].name,

@@ -13,19 +13,27 @@ namespace wavetile {
 /// Half the distance from 1 to the next greater number; 0 for integers, which have no error.
 inline double unit_roundoff(DType t) {
   switch (t) {
-    case DType::f32: return 0x1p-24;
-    case DType::f16: return 0x1p-11;
-    case DType::bf16: return 0x1p-8;
-    default: return 0;
+    case DType::f32:
+      return 0x1p-24;
+    case DType::f16:
+      return 0x1p-11;
+    case DType::bf16:
+      return 0x1p-8;
+    default:
+      return 0;
   }
 }
 /// The smallest distance between two numbers: what an error may amount to near zero.
 inline double smallest_step(DType t) {
   switch (t) {
-    case DType::f32: return 0x1p-149;
-    case DType::f16: return 0x1p-24;
-    case DType::bf16: return 0x1p-133;
-    default: return 0;
+    case DType::f32:
+      return 0x1p-149;
+    case DType::f16:
+      return 0x1p-24;
+    case DType::bf16:
+      return 0x1p-133;
+    default:
+      return 0;
   }
 }
 
