@@ -21,7 +21,7 @@ Model& model_of(const Checkpoint& checkpoint, DType dtype, int threads) {
   static int of_threads = 0;
   if (!model || of_dtype != dtype || of_threads != threads) {
     model.reset();
-    model = std::make_unique<Model>(checkpoint, limits(threads).device, dtype);
+    model = std::make_unique<Model>(checkpoint, limits(threads).device, ModelOptions{.dtype = dtype});
     of_dtype = dtype;
     of_threads = threads;
   }
@@ -52,7 +52,7 @@ void decode(benchmark::State& state, const Checkpoint& checkpoint, DType dtype, 
     const double step = seconds() - start;
     state.SetIterationTime(step);
     time += step;
-    bytes += static_cast<double>(model.bytes_a_token());
+    bytes += static_cast<double>(model.bytes_a_step());
   }
   state.counters["bytes/s"] = bytes / time;
   state.counters["of_bandwidth"] = bytes / time / limits(threads).bytes;

@@ -156,7 +156,7 @@ Steps decode(Model& model, int steps) {
     model.step();
     const double time = seconds() - start;
     times.push_back(1e3 * time);
-    rates.push_back(1e-9 * static_cast<double>(model.bytes_a_token()) / time);
+    rates.push_back(1e-9 * static_cast<double>(model.bytes_a_step()) / time);
   }
   return {median(rates), median(times)};
 }
@@ -172,7 +172,7 @@ void measure_decode(MachineLimits& machine, const Options& options, Table& table
   for (int t : options.threads) {
     for (DType dtype : {DType::f32, DType::bf16}) {
       const DevicePtr device = Device::open("cpu", {.threads = t, .level = {}});
-      entries.push_back({t, dtype, std::make_unique<Model>(checkpoint, device, dtype)});
+      entries.push_back({t, dtype, std::make_unique<Model>(checkpoint, device, ModelOptions{.dtype = dtype})});
     }
   }
   for (int t : options.threads) machine.read_bandwidth(t);  // finds the best loops

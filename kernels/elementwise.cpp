@@ -37,6 +37,13 @@ Kernel copy(DType from, DType to) {
   });
 }
 
+Kernel gather() {
+  return Kernel("gather", {"X", "Id", "Y"}, [](Tensor<f32> X, Tensor<i32> Id, Tensor<f32> Y) {
+    Range row = parallel("row", Y.dim(0)), c = parallel("col", Y.dim(1));
+    Y(row, c) = X(Id(row), c);
+  });
+}
+
 Kernel permute() {
   return Kernel("permute", {"X", "Y"}, [](Tensor<f32> X, Tensor<f32> Y) {
     Range a = parallel("a", X.dim(0)), b = parallel("b", X.dim(1)), c = parallel("c", X.dim(2));

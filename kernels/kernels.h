@@ -11,7 +11,7 @@
 namespace wavetile::kernels {
 
 /// C[m,n] = A[m,k] · B[k,n]
-Kernel matmul(DType weights);
+Kernel matmul(DType weights, DType inputs = DType::f32);
 /// C[b,m,n] = A[b,m,k] · B[b,k,n]
 Kernel batched_matmul(DType weights);
 
@@ -57,6 +57,8 @@ Tile gelu(Tile x);
 Kernel add();
 /// Y[i,j] = X[i,j], converted to the type of Y
 Kernel copy(DType from, DType to);
+/// Y[row,c] = X[Id[row], c]
+Kernel gather();
 /// Y[a,b,c] = X[a,b,c] of views in any order of strides: transposes, and splits or merges heads.
 Kernel permute();
 

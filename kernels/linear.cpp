@@ -20,9 +20,9 @@ std::string suffix(Activation a) { return a == Activation::gelu ? "_gelu" : ""; 
 
 }  // namespace
 
-Kernel matmul(DType weights) {
-  return with_float(weights, []<class W>(W) {
-    return Kernel("matmul", {"A", "B", "C"}, [](Tensor<f32> A, Tensor<W> B, Tensor<f32> C) {
+Kernel matmul(DType weights, DType inputs) {
+  return with_floats(weights, inputs, []<class W, class I>(W, I) {
+    return Kernel("matmul", {"A", "B", "C"}, [](Tensor<I> A, Tensor<W> B, Tensor<f32> C) {
       Range m = parallel("m", A.dim(0)), n = parallel("n", B.dim(1));
       C(m, n) = product(A, B, m, n);
     });

@@ -1,13 +1,13 @@
 #include "models/gpt2/model.h"
 
-#include <chrono>
-#include <cmath>
-#include <map>
-
 #include <fmt/format.h>
 
-#include "kernels/kernels.h"
-#include "kernels/schedules.h"
+#include <algorithm>
+#include <bit>
+#include <chrono>
+#include <cmath>
+
+#include "models/gpt2/views.h"
 
 namespace wavetile {
 namespace {
@@ -16,144 +16,121 @@ double since(std::chrono::steady_clock::time_point start) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 }
 
-double bytes_of(const TensorView& t) {
-  double n = size_of(t.dtype);
-  for (int64_t e : t.extents) n *= static_cast<double>(e);
-  return n;
-}
-
-// Rows in a buffer laid out for f32; narrower ones leave room.
-TensorView as_rows(const Buffer& b, int64_t offset, int64_t rows, int64_t columns, DType dtype = DType::f32) {
-  return b.view(dtype, {rows, columns}, offset * 4 / size_of(dtype));
-}
-// A column block of every row, as heads: [heads, rows, size].
-TensorView as_heads(const TensorView& rows, int64_t first, int64_t heads, int64_t size) {
-  return {rows.dtype,
-          static_cast<char*>(rows.data) + first * size_of(rows.dtype),
-          {heads, rows.extents[0], size},
-          {size, rows.strides[0], 1}};
-}
-TensorView as_vector(const TensorView& row) { return {row.dtype, row.data, {row.extents[1]}, {1}}; }
+size_t cache_span(const TensorView& v) { return static_cast<size_t>(v.extents[0] * v.strides[0] * size_of(v.dtype)); }
 
 }  // namespace
 
-Model::Model(const Checkpoint& checkpoint, DevicePtr device, DType dtype, DumpTo dump)
+Model::Model(const Checkpoint& checkpoint, DevicePtr device, ModelOptions options)
     : config_(checkpoint.config()),
       device_(std::move(device)),
-      dtype_(dtype),
-      compiler_(std::make_unique<Compiler>(device_, std::move(dump))) {
+      options_(std::move(options)),
+      compiler_(std::make_unique<Compiler>(device_, options_.dump)) {
+  if (options_.context == 0) options_.context = config_.max_seq_len;
+  if (options_.context < 1 || options_.context > config_.max_seq_len)
+    throw Error(fmt::format("a context of {} positions; the model has 1 to {}", options_.context, config_.max_seq_len));
+  positions_.assign(static_cast<size_t>(options_.sequences), 0);
+  ids_.resize(positions_.size());
+  sampling_.resize(positions_.size());
   auto start = std::chrono::steady_clock::now();
-  const int64_t T = config_.max_seq_len, C = config_.channels, H = config_.num_heads, D = config_.head_size();
-  const Caps& caps = caps_of(device_->target());
-
-  small_ = device_->allocate(static_cast<size_t>(T + 32) * 4);
-  start_ = small_->view(DType::i32, {1}, 0);
-  next_ = small_->view(DType::i32, {1}, 16);
-  prompt_ = small_->view(DType::i32, {T}, 32);
-  logits_ = device_->allocate(static_cast<size_t>(config_.vocab_size) * 4);
-  // Pages come into being when they are first written: those of the cache here, those of a prompt in prepare(), so that
-  // neither a prompt nor a step waits for the system.
-  activations_ = device_->allocate(static_cast<size_t>(T * C) * 4 * 10);
-  Packing keys = caps.simd ? kernels::key_packing(caps) : Packing{};
-  int64_t lanes = keys.blocks.empty() ? 1 : keys.blocks[0].size, padded = (T + lanes - 1) / lanes * lanes;
-  int64_t per_layer = 2 * H * padded * D;
-  cache_buffer_ = device_->allocate(static_cast<size_t>(config_.num_layers * per_layer * size_of(dtype)));
-  touch(0, cache_buffer_->bytes(), *cache_buffer_);
-  for (int l = 0; l < config_.num_layers; ++l) {
-    Cache c{cache_buffer_->view(dtype, {H, padded, D}, l * per_layer),
-            cache_buffer_->view(dtype, {H, padded, D}, l * per_layer + H * padded * D)};
-    c.k.extents[1] = c.v.extents[1] = T;
-    if (lanes > 1) c.k.strides = {padded * D, lanes * D, lanes};
-    caches_.push_back(c);
-  }
-  weights_ = load_weights(checkpoint, *device_, dtype);
+  weights_ = load_weights(checkpoint, *device_, options_.dtype);
+  allocate();
   load_seconds_ = since(start);
-
-  start = std::chrono::steady_clock::now();
-  decode_ = std::make_unique<Program>(device_);
-  build(*decode_, 1, next_);
-  compile_seconds_ += since(start);
+  if (options_.cache)
+    decode(1);
+  else
+    prepare(options_.context);
 }
 
-// Two passes over the same calls: the first asks for every kernel, so that they compile side by side; the second
-// waits for them and records the program.
-void Model::build(Program& p, int rows, const TensorView& ids) {
-  using namespace kernels;
-  const int64_t C = config_.channels, H = config_.num_heads, D = config_.head_size(), M = rows;
-  const int64_t T = config_.max_seq_len, V = config_.vocab_size;
-  const Caps& caps = caps_of(device_->target());
-  const bool one = rows == 1;
-  const DType inputs = input_type(caps, dtype_);
-  TensorView x = as_rows(*activations_, 0, M, C), normal = as_rows(*activations_, T * C, M, C, inputs);
-  TensorView qkv = as_rows(*activations_, 2 * T * C, M, 3 * C), mixed = as_rows(*activations_, 5 * T * C, M, C, inputs);
-  TensorView hidden = as_rows(*activations_, 6 * T * C, M, 4 * C, inputs);
-  TensorView logits = logits_->view(DType::f32, {V});
-
-  auto signature = [&](const Kernel& k, const std::vector<TensorView>& tensors, bool any_rows) {
-    Signature sig = signature_of(tensors);
-    for (size_t i = 0; i < sig.size(); ++i) {
-      sig[i].alignment = std::min(sig[i].alignment, 16);
-      // A prompt's length differs from run to run: the dimension that it sets is read at launch.
-      static const std::map<std::string, size_t> row_dimension = {
-          {"A", 0}, {"C", 0}, {"R", 0}, {"X", 0}, {"Y", 0}, {"Q", 1}, {"O", 1}, {"NewK", 1}, {"NewV", 1}, {"Id", 0}};
-      auto d = row_dimension.find(k.graph().tensors[i].name);
-      if (any_rows && d != row_dimension.end() && d->second < sig[i].extents.size()) sig[i].extents[d->second].reset();
-    }
-    return sig;
-  };
-  Schedule row = rows_schedule(caps), vector = gemv_schedule(caps, dtype_);
-  const double scale = 1 / std::sqrt(static_cast<double>(D));
-  for (bool record : {false, true}) {
-    auto call = [&](const Kernel& k, const std::vector<TensorView>& tensors, const Schedule& s,
-                    const std::string& label, Work work = {}, bool any_rows = true) {
-      auto module = compiler_->request(k, signature(k, tensors, any_rows && !one), s);
-      if (record) p.add(module.get(), tensors, {}, label, work);
-    };
-    auto product = [&](const TensorView& in, const LinearWeights& w, const TensorView& out, const TensorView* residual,
-                       Activation a, const std::string& label) {
-      Work work{bytes_of(w.weight), 2.0 * static_cast<double>(M * w.weight.extents[0] * w.weight.extents[1])};
-      if (one) {
-        if (residual)
-          call(gemv_residual(dtype_, inputs), {as_vector(in), w.weight, w.bias, as_vector(*residual), as_vector(out)},
-               vector, label, work);
-        else
-          call(gemv_linear(dtype_, a, inputs, out.dtype), {as_vector(in), w.weight, w.bias, as_vector(out)}, vector,
-               label, work);
-      } else {
-        Schedule s = matmul_schedule(caps, dtype_, rows, w.weight.extents[0]);
-        if (residual)
-          call(linear_residual(dtype_, inputs), {in, w.weight, w.bias, *residual, out}, s, label, work);
-        else
-          call(linear(dtype_, a, inputs, out.dtype), {in, w.weight, w.bias, out}, s, label, work);
-      }
-    };
-    call(embedding(dtype_), {weights_.tokens, weights_.positions, ids, start_, x}, embedding_schedule(caps, dtype_),
-         "embedding");
-    for (size_t l = 0; l < weights_.layers.size(); ++l) {
-      const LayerWeights& w = weights_.layers[l];
-      const Cache& cache = caches_[l];
-      call(layernorm(config_.layernorm_eps, inputs), {x, w.ln_1.gain, w.ln_1.bias, normal}, row, "layernorm");
-      product(normal, w.qkv, qkv, nullptr, Activation::none, "qkv");
-      call(append_to_cache(dtype_), {as_heads(qkv, C, H, D), as_heads(qkv, 2 * C, H, D), start_, cache.k, cache.v},
-           append_schedule(caps), "append to cache");
-      call(attention(dtype_, scale, inputs),
-           {as_heads(qkv, 0, H, D), cache.k, cache.v, start_, as_heads(mixed, 0, H, D)}, attention_schedule(caps, one),
-           "attention");
-      product(mixed, w.projection, x, &x, Activation::none, "projection");
-      call(layernorm(config_.layernorm_eps, inputs), {x, w.ln_2.gain, w.ln_2.bias, normal}, row, "layernorm");
-      product(normal, w.fc, hidden, nullptr, Activation::gelu, "fc, gelu");
-      product(hidden, w.fc_projection, x, &x, Activation::none, "fc projection");
-    }
-    // Only the last row's logits are wanted.
-    TensorView last = x, out = normal;
-    last.data = static_cast<float*>(x.data) + (M - 1) * C;
-    last.extents[0] = out.extents[0] = 1;
-    call(layernorm(config_.layernorm_eps, inputs), {last, weights_.ln_f.gain, weights_.ln_f.bias, out}, row,
-         "final layernorm", {}, false);
-    call(gemv(dtype_, inputs), {as_vector(out), weights_.head, logits}, vector, "logits",
-         {bytes_of(weights_.head), 2.0 * static_cast<double>(C * V)}, false);
-    call(argmax(), {logits_->view(DType::f32, {1, V}), next_}, row, "argmax", {}, false);
+void Model::allocate() {
+  const int64_t S = options_.sequences, T = options_.context, V = config_.vocab_size, small = (S + 15) / 16 * 16;
+  small_ = device_->allocate(static_cast<size_t>(3 * small + T) * 4);
+  start_ = small_->view(DType::i32, {S}, 0);
+  last_ = small_->view(DType::i32, {S}, small);
+  next_ = small_->view(DType::i32, {S}, 2 * small);
+  prompt_ = small_->view(DType::i32, {T}, 3 * small);
+  logits_buffer_ = touched(static_cast<size_t>(S * V) * 4);
+  logits_ = logits_buffer_->view(DType::f32, {S, V});
+  make_room(steps_, options_.sequences);
+  if (!options_.cache && options_.plan == PlanKind::unfused) return;  // keys go straight from op to op
+  const Cache layout = steps_.plan->cache_layout(options_.sequences, options_.context);
+  const size_t k = (cache_span(layout.k) + 63) / 64 * 64, v = (cache_span(layout.v) + 63) / 64 * 64;
+  cache_buffer_ = touched(static_cast<size_t>(config_.num_layers) * (k + v));
+  for (size_t l = 0; l < static_cast<size_t>(config_.num_layers); ++l) {
+    Cache c = layout;
+    c.k.data = static_cast<char*>(cache_buffer_->address()) + l * (k + v);
+    c.v.data = static_cast<char*>(c.k.data) + k;
+    caches_.push_back(c);
   }
+}
+
+// Pages come into being when they are first written: here, so that neither a prompt nor a step waits for the system.
+BufferPtr Model::touched(size_t bytes) {
+  BufferPtr buffer = device_->allocate(bytes);
+  const std::vector<char> zeros(size_t{1} << 20);
+  for (size_t done = 0; done < bytes; done += zeros.size())
+    device_->write(*buffer, done, zeros.data(), std::min(zeros.size(), bytes - done));
+  return buffer;
+}
+
+void Model::make_room(Passes& passes, int rows) {
+  if (passes.rows >= rows) return;
+  passes.plan = make_plan(options_.plan, config_, weights_, caps_of(device_->target()));
+  passes.scratch = touched(passes.plan->scratch_bytes(rows, options_.sequences));
+  passes.plan->set_scratch(passes.scratch, rows, options_.sequences);
+  passes.rows = rows;
+}
+
+Pass Model::pass(int rows, int sequence, int count, int positions) const {
+  Pass p;
+  p.sequences = count;
+  p.rows = rows;
+  // The unfused plan computes attention over all the keys that it is given: few sizes, so that few kernels are compiled.
+  p.keys = options_.cache ? std::min(options_.context, static_cast<int>(std::bit_ceil(static_cast<unsigned>(std::max(positions, 64)))))
+                          : rows;
+  p.start = rows_of(start_, sequence, count);
+  p.logits = rows_of(logits_, sequence, count);
+  for (const Cache& c : caches_) p.caches.push_back({rows_of(c.k, sequence, count), rows_of(c.v, sequence, count)});
+  if (!options_.cache) p.last = rows_of(last_, sequence, count);
+  return p;
+}
+
+std::unique_ptr<Program> Model::record(const Plan& plan, const Pass& pass, const TensorView& next) {
+  Recorder recorder(*compiler_);
+  plan.record(recorder, pass);
+  plan.record_greedy(recorder, pass.logits, next);
+  auto program = std::make_unique<Program>(device_);
+  recorder.finish(*program);
+  program->profile(profiling_);
+  return program;
+}
+
+Program& Model::decode(int positions) {
+  Pass p = pass(1, 0, options_.sequences, positions);
+  p.ids = next_;
+  auto& program = decode_[options_.plan == PlanKind::fused ? 0 : p.keys];
+  if (!program) {
+    auto start = std::chrono::steady_clock::now();
+    program = record(*steps_.plan, p, next_);
+    compile_seconds_ += since(start);
+  }
+  return *program;
+}
+
+void Model::prepare(int tokens, int sequence) {
+  if (!options_.cache) tokens = options_.context;
+  // A single token of a single sequence is read by a decode step.
+  if ((options_.cache && tokens <= 1 && options_.sequences == 1) || tokens < 1 || tokens > options_.context) return;
+  if (prompt_pass_ && tokens == prompt_rows_ && sequence == prompt_sequence_ && options_.plan == PlanKind::fused) return;
+  if (prompt_pass_ && !options_.cache && sequence == prompt_sequence_) return;
+  auto start = std::chrono::steady_clock::now();
+  make_room(prompts_, tokens);
+  Pass p = pass(tokens, sequence, 1, position(sequence) + tokens);
+  p.any_rows = options_.cache;
+  p.ids = rows_of(prompt_, 0, tokens);
+  prompt_pass_ = record(*prompts_.plan, p, rows_of(next_, sequence, 1));
+  prompt_rows_ = tokens;
+  prompt_sequence_ = sequence;
+  compile_seconds_ += since(start);
 }
 
 void Model::check_id(int32_t id) const {
@@ -161,95 +138,172 @@ void Model::check_id(int32_t id) const {
     throw Error(fmt::format("token {} is outside the model's vocabulary of {}", id, config_.vocab_size));
 }
 
-void Model::set_position() {
-  int32_t p = position_;
-  device_->write(*small_, 0, &p, 4);
+void Model::put(const TensorView& to, int sequence, int32_t value) {
+  const char* base = static_cast<const char*>(small_->address());
+  device_->write(*small_, static_cast<size_t>(at(to, sequence) - base), &value, 4);
 }
 
-void Model::touch(size_t offset, size_t bytes, const Buffer& buffer) {
-  const std::vector<char> zeros(size_t{1} << 20);
-  for (size_t done = 0; done < bytes; done += zeros.size())
-    device_->write(buffer, offset + done, zeros.data(), std::min(zeros.size(), bytes - done));
+void Model::set_sampling(const Sampling& sampling, int sequence) { sampling_.at(static_cast<size_t>(sequence)) = sampling; }
+
+void Model::reset(int sequence) {
+  positions_.at(static_cast<size_t>(sequence)) = 0;
+  ids_[static_cast<size_t>(sequence)].clear();
 }
 
-void Model::prepare(int tokens) {
-  if (tokens <= 1 || tokens > config_.max_seq_len || tokens == prefill_rows_) return;
-  auto start = std::chrono::steady_clock::now();
-  auto program = std::make_unique<Program>(device_);
-  TensorView ids = prompt_;
-  ids.extents[0] = tokens;
-  build(*program, tokens, ids);
-  const size_t row = static_cast<size_t>(config_.channels) * 4, rows = static_cast<size_t>(config_.max_seq_len);
-  for (auto [first, columns] :
-       {std::pair<size_t, size_t>{0, 1}, {1, 1}, {2, 3}, {5, 1}, {6, 4}})  // as build() lays them out
-    touch(first * rows * row, columns * static_cast<size_t>(tokens) * row, *activations_);
-  program->profile(profiling_);
-  prefill_ = std::move(program);
-  prefill_rows_ = tokens;
-  compile_seconds_ += since(start);
-}
-
-void Model::read(std::span<const int32_t> ids) {
+void Model::read(std::span<const int32_t> ids, int sequence) {
+  int& position = positions_.at(static_cast<size_t>(sequence));
   if (ids.empty()) throw Error("there is no token to read; an empty prompt stands for <|endoftext|>");
-  if (static_cast<int64_t>(ids.size()) > config_.max_seq_len - position_)
-    throw Error(fmt::format("{} tokens do not fit: the model has {} positions and {} are taken; shorten the prompt",
-                            ids.size(), config_.max_seq_len, position_));
+  if (static_cast<int64_t>(ids.size()) > options_.context - position)
+    throw Error(fmt::format("{} tokens do not fit: there are {} positions and {} are taken; shorten the prompt",
+                            ids.size(), options_.context, position));
   for (int32_t id : ids) check_id(id);
-  set_position();
-  if (ids.size() == 1) {
-    device_->write(*small_, 16 * 4, ids.data(), 4);
-    decode_->run();
-  } else {
-    prepare(static_cast<int>(ids.size()));
-    device_->write(*small_, 32 * 4, ids.data(), ids.size() * 4);
-    prefill_->run();
+  auto& known = ids_[static_cast<size_t>(sequence)];
+  if (!options_.cache) known.insert(known.end(), ids.begin(), ids.end());
+  if (!options_.cache) {
+    position += static_cast<int>(ids.size());
+    return recompute(sequence);
   }
-  position_ += static_cast<int>(ids.size());
+  put(start_, sequence, position);
+  if (ids.size() == 1 && options_.sequences == 1) {
+    put(next_, sequence, ids[0]);
+    decode(position + 1).run();
+  } else {
+    prepare(static_cast<int>(ids.size()), sequence);
+    device_->write(*small_, static_cast<size_t>(static_cast<char*>(prompt_.data) - static_cast<char*>(small_->address())),
+                   ids.data(), ids.size() * 4);
+    prompt_pass_->run();
+  }
+  position += static_cast<int>(ids.size());
 }
 
-void Model::step() {
-  if (position_ >= config_.max_seq_len)
-    throw Error(fmt::format("all {} positions of the model are taken", config_.max_seq_len));
-  set_position();
-  decode_->run();
-  ++position_;
+// What has not been read yet is token 0: causal attention does not let the rows before see it.
+void Model::recompute(int sequence) {
+  prepare(options_.context, sequence);
+  std::vector<int32_t> ids = ids_[static_cast<size_t>(sequence)];
+  ids.resize(static_cast<size_t>(options_.context));
+  device_->write(*small_, static_cast<size_t>(static_cast<char*>(prompt_.data) - static_cast<char*>(small_->address())),
+                 ids.data(), ids.size() * 4);
+  put(start_, sequence, 0);
+  put(last_, sequence, position(sequence) - 1);
+  prompt_pass_->run();
 }
 
-int32_t Model::next() {
+void Model::step(const std::vector<bool>& active) {
+  int furthest = 0;
+  for (int s = 0; s < options_.sequences; ++s) {
+    if (!active.empty() && !active[static_cast<size_t>(s)]) continue;
+    if (position(s) >= options_.context)
+      throw Error(fmt::format("all {} positions of the model are taken", options_.context));
+    furthest = std::max(furthest, position(s) + 1);
+  }
+  if (furthest == 0) return;
+  for (int s = 0; s < options_.sequences; ++s) {
+    const bool runs = active.empty() || active[static_cast<size_t>(s)];
+    int& position = positions_[static_cast<size_t>(s)];
+    if (!options_.cache && runs) {
+      const int32_t id = next(s);
+      read(std::span(&id, 1), s);
+    } else {
+      // A sequence that waits is computed at the position that it will read next anyhow.
+      put(start_, s, std::min(position, options_.context - 1));
+      if (runs) ++position;
+    }
+  }
+  if (options_.cache) decode(furthest).run();
+}
+
+int32_t Model::next(int sequence) {
   int32_t id = 0;
-  device_->read(&id, *small_, 16 * 4, 4);
+  device_->read(&id, *small_, static_cast<size_t>(at(next_, sequence) - static_cast<char*>(small_->address())), 4);
   return id;
 }
-void Model::set_next(int32_t id) {
+void Model::set_next(int32_t id, int sequence) {
   check_id(id);
-  device_->write(*small_, 16 * 4, &id, 4);
+  put(next_, sequence, id);
 }
 
-std::vector<float> Model::logits() {
+std::vector<float> Model::logits(int sequence) {
   std::vector<float> l(static_cast<size_t>(config_.vocab_size));
-  device_->read(l.data(), *logits_, 0, l.size() * 4);
+  device_->read(l.data(), *logits_buffer_, static_cast<size_t>(sequence) * l.size() * 4, l.size() * 4);
   return l;
 }
 
-float Model::logit(int32_t id) {
+float Model::logit(int32_t id, int sequence) {
   check_id(id);
   float l = 0;
-  device_->read(&l, *logits_, static_cast<size_t>(id) * 4, 4);
+  device_->read(&l, *logits_buffer_, (static_cast<size_t>(sequence) * static_cast<size_t>(config_.vocab_size) + static_cast<size_t>(id)) * 4, 4);
   return l;
 }
 
-size_t Model::cache_bytes() const { return cache_buffer_->bytes(); }
-size_t Model::bytes_a_token() const {
-  size_t cache = static_cast<size_t>(2 * config_.num_layers * config_.channels * size_of(dtype_));
-  return weights_.bytes_a_token + cache * static_cast<size_t>(position_);
+std::vector<double> Model::losses(std::span<const int32_t> ids, std::span<const int32_t> targets) {
+  constexpr int kRows = 64;  // whose logits are held at a time
+  reset();
+  read(ids);
+  if (!loss_buffer_) loss_buffer_ = touched(static_cast<size_t>(kRows) * static_cast<size_t>(config_.vocab_size) * 4);
+  std::vector<double> losses;
+  std::vector<float> logits(static_cast<size_t>(config_.vocab_size));
+  for (size_t first = 0; first < targets.size(); first += kRows) {
+    const size_t count = std::min<size_t>(kRows, targets.size() - first);
+    Recorder recorder(*compiler_);
+    prompts_.plan->record_logits(recorder, static_cast<int>(ids.size()), static_cast<int>(first), static_cast<int>(count),
+                                 loss_buffer_->view(DType::f32, {static_cast<int64_t>(count), config_.vocab_size}));
+    Program program(device_);
+    recorder.finish(program);
+    program.run();
+    for (size_t r = 0; r < count; ++r) {
+      device_->read(logits.data(), *loss_buffer_, r * logits.size() * 4, logits.size() * 4);
+      const double top = *std::max_element(logits.begin(), logits.end());
+      double sum = 0;
+      for (float l : logits) sum += std::exp(l - top);
+      losses.push_back(top + std::log(sum) - logits[static_cast<size_t>(targets[first + r])]);
+    }
+  }
+  return losses;
+}
+
+size_t Model::activation_bytes() const {
+  size_t bytes = logits_buffer_->bytes() + small_->bytes();
+  for (const BufferPtr& b : {steps_.scratch, prompts_.scratch, loss_buffer_})
+    if (b) bytes += b->bytes();
+  return bytes;
+}
+
+size_t Model::bytes_a_step() const {
+  size_t bytes = weights_.bytes_a_token;
+  if (!options_.cache) return bytes;
+  const auto each = static_cast<size_t>(2 * config_.num_layers * config_.channels * size_of(caches_[0].k.dtype));
+  for (int p : positions_) bytes += each * static_cast<size_t>(p);
+  return bytes;
+}
+
+size_t Model::launches_a_step() const {
+  return options_.cache ? decode_.begin()->second->launches() : prompt_pass_->launches();
 }
 
 void Model::profile(bool on) {
   profiling_ = on;
-  decode_->profile(on);
-  if (prefill_) prefill_->profile(on);
+  for (auto& [keys, program] : decode_) program->profile(on);
+  if (prompt_pass_) prompt_pass_->profile(on);
 }
-std::vector<CallTimes> Model::times() const { return decode_->times(); }
-std::vector<CallTimes> Model::prompt_times() const { return prefill_ ? prefill_->times() : std::vector<CallTimes>{}; }
+std::vector<CallTimes> Model::times() const {
+  if (!options_.cache) return prompt_times();
+  std::vector<CallTimes> all;
+  for (const auto& [keys, program] : decode_)
+    for (const CallTimes& c : program->times()) {
+      auto it = std::find_if(all.begin(), all.end(), [&](const CallTimes& o) { return o.name == c.name; });
+      if (it == all.end()) {
+        all.push_back(c);
+        continue;
+      }
+      it->calls += c.calls;
+      it->seconds += c.seconds;
+      it->work.bytes += c.work.bytes;
+      it->work.flops += c.work.flops;
+    }
+  return all;
+}
+std::vector<CallTimes> Model::prompt_times() const {
+  return prompt_pass_ ? prompt_pass_->times() : std::vector<CallTimes>{};
+}
 
 }  // namespace wavetile

@@ -1,82 +1,126 @@
-// GPT-2 as a program of kernel calls. Everything of a step runs on the device: embedding, layers, logits and the
-// choice of the token; the host reads one number a token.
+// GPT-2 as programs of kernel calls over a batch of sequences. Everything of a step runs on the device: embedding,
+// layers, logits and the choice of the token; the host reads one number a token and sequence.
 //
-//   x = tokens[id] + positions[p]
-//   each layer:  x += projection(attention(qkv(layernorm(x))));   x += fc_projection(gelu(fc(layernorm(x))))
-//   logits = layernorm(x) · head;   next = argmax(logits)
+// A sequence is a slot of the batch: its positions, its part of the cache and its logits are its own, and what the
+// others do never shows in its numbers.
 #pragma once
 
+#include <map>
 #include <memory>
 #include <span>
 #include <vector>
 
+#include "models/gpt2/plan.h"
 #include "models/gpt2/weights.h"
 #include "runtime/compiler.h"
 #include "runtime/program.h"
 
 namespace wavetile {
 
+/// How the next token is chosen from the logits; the rules stand in kernels/sampling.h. These values choose greedily.
+struct Sampling {
+  float temperature = 0;         // 0: the greatest logit
+  int top_k = 0;                 // 0: all
+  float top_p = 1, min_p = 0;    // 1, 0: all
+  float repetition_penalty = 1;  // 1: none
+  uint64_t seed = 0;
+  bool operator==(const Sampling&) const = default;
+};
+
+struct ModelOptions {
+  DType dtype = DType::bf16;  // f32, f16 or bf16: of the weights, and of the cache in the fused plan; activations are f32
+  PlanKind plan = PlanKind::fused;
+  int sequences = 1;
+  int context = 0;    // positions of a sequence; 0: as many as the model has
+  bool cache = true;  // false: every step computes all `context` positions again
+  DumpTo dump = {};
+};
+
 class Model {
  public:
-  /// Lays out the weights and compiles the kernels of a decode step.  `dtype` (f32, f16, bf16) is that of the weights
-  /// and of the KV cache; activations are f32.
-  Model(const Checkpoint& checkpoint, DevicePtr device, DType dtype, DumpTo dump = {});
+  /// Lays out the weights and compiles the kernels of a decode step.
+  /// @throws Error for a context that the model does not have.
+  Model(const Checkpoint& checkpoint, DevicePtr device, ModelOptions options);
 
   const Config& config() const { return config_; }
+  const ModelOptions& options() const { return options_; }
   const Weights& weights() const { return weights_; }
-  size_t cache_bytes() const;
+  Device& device() { return *device_; }
+  int context() const { return options_.context; }
+  int sequences() const { return options_.sequences; }
+  size_t cache_bytes() const { return cache_buffer_ ? cache_buffer_->bytes() : 0; }
+  size_t activation_bytes() const;
   double load_seconds() const { return load_seconds_; }
   double compile_seconds() const { return compile_seconds_; }  // that somebody waited for
 
   /// Compiles what read() needs for a prompt of this many tokens, so that read() itself only runs it.
-  void prepare(int tokens);
-  /// Forgets all positions.
-  void reset() { position_ = 0; }
-  /// Reads tokens at the next positions, in one pass; afterwards logits() and next() are those after the last one.
+  void prepare(int tokens, int sequence = 0);
+  /// From the next read() or step() on.
+  void set_sampling(const Sampling& sampling, int sequence = 0);
+  /// Forgets all positions of a sequence.
+  void reset(int sequence = 0);
+  /// Reads tokens at the next positions of a sequence, in one pass; afterwards logits() and next() are those after the
+  /// last one.
   /// @throws Error for an empty prompt, an id outside the vocabulary, or more tokens than positions are left.
-  void read(std::span<const int32_t> ids);
-  /// Reads next() itself: one decode step.
-  void step();
-  /// The greedy choice after what has been read.
-  int32_t next();
+  void read(std::span<const int32_t> ids, int sequence = 0);
+  /// One decode step of the sequences in `active` (all by default): each reads its next().
+  /// @throws Error if one of them has no position left.
+  void step(const std::vector<bool>& active = {});
+  /// The choice after what has been read: the greatest logit.
+  int32_t next(int sequence = 0);
   /// Replaces the choice that step() will read.
-  void set_next(int32_t id);
+  void set_next(int32_t id, int sequence = 0);
   /// f32, one a token of the vocabulary.
-  std::vector<float> logits();
-  float logit(int32_t id);
+  std::vector<float> logits(int sequence = 0);
+  float logit(int32_t id, int sequence = 0);
   /// Tokens read so far.
-  int position() const { return position_; }
-  /// Memory that a decode step at this position has to read: weights and cache.
-  size_t bytes_a_token() const;
+  int position(int sequence = 0) const { return positions_.at(static_cast<size_t>(sequence)); }
+  /// Memory that a decode step of all sequences at their positions has to read: weights and caches.
+  size_t bytes_a_step() const;
+
+  /// Reads a window of tokens from nothing in sequence 0 and returns -log p(target) of each, in nats.
+  std::vector<double> losses(std::span<const int32_t> ids, std::span<const int32_t> targets);
 
   /// Times the kernels of what runs from now on.
   void profile(bool on);
   std::vector<CallTimes> times() const;         // of decode steps, prompts of one token included
   std::vector<CallTimes> prompt_times() const;  // of prompts of the length prepared last
-  size_t launches_a_step() const { return decode_->launches(); }
+  size_t launches_a_step() const;
 
  private:
-  struct Cache {
-    TensorView k, v;  // [heads, positions, head size]
+  // A plan with memory for so many rows, and the program that was recorded with it last.
+  struct Passes {
+    std::unique_ptr<Plan> plan;
+    BufferPtr scratch;
+    int rows = 0;
   };
-  void build(Program& p, int rows, const TensorView& ids);
-  void touch(size_t offset, size_t bytes, const Buffer& buffer);
+  void allocate();
+  void make_room(Passes& passes, int rows);
+  Pass pass(int rows, int sequence, int count, int positions) const;
+  std::unique_ptr<Program> record(const Plan& plan, const Pass& pass, const TensorView& next);
+  Program& decode(int positions);
+  void recompute(int sequence);
+  BufferPtr touched(size_t bytes);
+  void put(const TensorView& to, int sequence, int32_t value);
   void check_id(int32_t id) const;
-  void set_position();
 
   Config config_;
   DevicePtr device_;
-  DType dtype_;
+  ModelOptions options_;
   double load_seconds_ = 0, compile_seconds_ = 0;
   Weights weights_;
   std::unique_ptr<Compiler> compiler_;
-  BufferPtr cache_buffer_, activations_, logits_, small_;
+  Passes steps_, prompts_;
+  BufferPtr cache_buffer_, logits_buffer_, loss_buffer_, small_;
   std::vector<Cache> caches_;
-  TensorView start_, next_, prompt_;  // i32: positions read, the token to read, the prompt's ids
-  std::unique_ptr<Program> decode_, prefill_;
-  int prefill_rows_ = 0;  // that prefill_ was built for
+  TensorView start_, last_, next_, prompt_, logits_;
+  std::map<int, std::unique_ptr<Program>> decode_;  // by the number of keys that attention computes
+  std::unique_ptr<Program> prompt_pass_;
+  int prompt_rows_ = 0, prompt_sequence_ = 0;  // that it was recorded for
   bool profiling_ = false;
-  int position_ = 0;
+  std::vector<int> positions_;
+  std::vector<Sampling> sampling_;
+  std::vector<std::vector<int32_t>> ids_;  // read so far, where nothing is cached
 };
 
 }  // namespace wavetile

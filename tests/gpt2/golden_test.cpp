@@ -9,14 +9,14 @@
 #include <cstdio>
 #include <cstring>
 
-#include "models/gpt2/generate.h"
+#include "models/gpt2/model.h"
 #include "models/gpt2/tokenizer.h"
 
 namespace wavetile {
 namespace {
 
 Model load(const fs::path& path, DType dtype, int threads = 1) {
-  return Model(Checkpoint(path), Device::open("cpu", {.threads = threads, .level = {}}), dtype);
+  return Model(Checkpoint(path), Device::open("cpu", {.threads = threads, .level = {}}), {.dtype = dtype});
 }
 
 double largest_difference(const std::vector<float>& a, const std::vector<float>& b) {
@@ -186,42 +186,6 @@ TEST(Positions, AllOfThemInOnePassAndOneByOne) {
   EXPECT_THAT(error_of([&] { model.read(ids); }), testing::HasSubstr("1025 tokens do not fit"));
   model.read(std::span(ids).first(1));  // an error leaves the model usable
   EXPECT_EQ(model.position(), 1);
-}
-
-TEST(Generate, GivesExactlyTheTokensAskedForOrAllThatFit) {
-  Model model = load(kDemo, DType::f32);
-  const GoldenPrompt p = read_golden(kDemo)[0];
-  for (int n : {0, 1, 7}) {
-    std::vector<int32_t> seen;
-    Generation g = generate(model, p.ids, n, [&](int32_t id) { seen.push_back(id); });
-    EXPECT_EQ(g.ids, std::vector<int32_t>(p.greedy.begin(), p.greedy.begin() + n));
-    EXPECT_EQ(g.ids, seen);
-    EXPECT_EQ(g.step_seconds.size(), n ? static_cast<size_t>(n) - 1 : 0);
-    EXPECT_FALSE(g.positions_exhausted);
-    EXPECT_EQ(g.prompt_logits.size(), 50257u);
-  }
-  Generation g = generate(model, some_ids(1024), 5, [](int32_t) {});
-  EXPECT_EQ(g.ids.size(), 1u);
-  EXPECT_TRUE(g.positions_exhausted);
-  EXPECT_EQ(generate(model, some_ids(1020), 5, [](int32_t) {}).ids.size(), 5u);
-  EXPECT_THAT(error_of([&] { generate(model, {}, 1, [](int32_t) {}); }), testing::HasSubstr("no token to read"));
-  std::vector<int32_t> foreign{464, 50257};
-  EXPECT_THAT(error_of([&] { generate(model, foreign, 1, [](int32_t) {}); }), testing::HasSubstr("50257"));
-}
-
-// A NaN in a layer shows after the prompt; in the row of a token, in that token's logit; in the row of a position, when
-// the text gets there.
-TEST(Generate, NanWeightsAreAnError) {
-  const std::vector<int32_t> ids = read_golden(kDemo)[1].ids;
-  for (auto [tensor, element] : {std::pair{"h.5.mlp.c_fc.weight", size_t{700}},
-                                 {"wte.weight", size_t{128 * 40000 + 3}},
-                                 {"wpe.weight", size_t{128 * 12}}}) {
-    SCOPED_TRACE(tensor);
-    TempDir dir;
-    copy_with_nan(dir.path(), tensor, element);
-    Model model = load(dir.path(), DType::bf16);
-    EXPECT_THROW(generate(model, ids, 20, [](int32_t) {}), BadLogits);
-  }
 }
 
 }  // namespace

@@ -1,0 +1,43 @@
+// Kernel calls gathered before they enter a program, so that all their kernels compile side by side.
+#pragma once
+
+#include <future>
+#include <string>
+#include <vector>
+
+#include "runtime/compiler.h"
+#include "runtime/program.h"
+
+namespace wavetile {
+
+/// A tensor of a call. `any` is the dimension whose extent differs from one recording of the same kernel to the next,
+/// and is therefore read at launch; -1: there is none.
+struct Operand {
+  TensorView view;
+  int any = -1;
+
+  Operand(TensorView v, int dimension = -1) : view(std::move(v)), any(dimension) {}
+};
+
+class Recorder {
+ public:
+  explicit Recorder(Compiler& compiler) : compiler_(compiler) {}
+
+  /// Asks for the kernel, and remembers the call.
+  void call(const Kernel& kernel, const std::vector<Operand>& tensors, const Schedule& schedule, const std::string& label,
+            Work work = {});
+  /// Waits for the kernels and appends the calls to the program.
+  void finish(Program& program);
+
+ private:
+  struct Call {
+    std::shared_future<ModulePtr> module;
+    std::vector<TensorView> tensors;
+    std::string label;
+    Work work;
+  };
+  Compiler& compiler_;
+  std::vector<Call> calls_;
+};
+
+}  // namespace wavetile

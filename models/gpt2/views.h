@@ -1,0 +1,46 @@
+// Views that the plans take of their tensors. Nothing is copied; extents and strides are in elements.
+#pragma once
+
+#include "dsl/tensor_view.h"
+
+namespace wavetile {
+
+inline char* at(const TensorView& v, int64_t elements) {
+  return static_cast<char*>(v.data) + elements * size_of(v.dtype);
+}
+
+/// [heads, rows, size]: a block of columns of [rows, columns], from column `first` on.
+inline TensorView as_heads(const TensorView& rows, int64_t first, int64_t heads, int64_t size) {
+  return {rows.dtype, at(rows, first), {heads, rows.extents[0], size}, {size, rows.strides[0], rows.strides[1]}};
+}
+
+/// [columns] of the only row of [1, columns].
+inline TensorView as_vector(const TensorView& row) { return {row.dtype, row.data, {row.extents[1]}, {row.strides[1]}}; }
+
+/// Rows first .. first + count.
+inline TensorView rows_of(const TensorView& rows, int64_t first, int64_t count) {
+  TensorView v = rows;
+  v.data = at(rows, first * rows.strides[0]);
+  v.extents[0] = count;
+  return v;
+}
+
+/// Row `which` of each group of `group` rows.
+inline TensorView every(const TensorView& rows, int64_t group, int64_t which) {
+  TensorView v = rows_of(rows, which, rows.extents[0] / group);
+  v.strides[0] *= group;
+  return v;
+}
+
+/// The tensor without its first dimension, at coordinate `which` of it.
+inline TensorView slice(const TensorView& v, int64_t which) {
+  return {v.dtype, at(v, which * v.strides[0]), {v.extents.begin() + 1, v.extents.end()}, {v.strides.begin() + 1, v.strides.end()}};
+}
+
+inline double bytes_of(const TensorView& v) {
+  double n = size_of(v.dtype);
+  for (int64_t e : v.extents) n *= static_cast<double>(e);
+  return n;
+}
+
+}  // namespace wavetile
