@@ -1,7 +1,7 @@
-#include "codegen/testing/virtual_machine.h"
+// codegen/testing/fiber.h comes first: see there.
+#include "codegen/testing/fiber.h"
 
-#include <ucontext.h>
-#include <csetjmp>
+#include "codegen/testing/virtual_machine.h"
 
 #include <fmt/format.h>
 
@@ -9,11 +9,6 @@
 
 namespace wavetile {
 
-namespace {
-constexpr size_t stack_bytes = 256 << 10;
-}
-
-// A fiber is entered once by ucontext; after that the two sides jump, which saves the system calls.
 struct VirtualMachine::Thread {
   VirtualMachine* machine = nullptr;
   int number = 0, warp = 0, lane = 0;
@@ -21,10 +16,14 @@ struct VirtualMachine::Thread {
   uint32_t site = 0;
   uint64_t bits = 0;
   uint32_t from = 0;
-  bool started = false;
-  ucontext_t entry, caller;
-  jmp_buf inside, outside;
-  std::unique_ptr<char[]> stack;
+  Fiber fiber{[](void* t) { static_cast<Thread*>(t)->run(); }, this};
+
+  void run() {
+    for (;;) {
+      machine->entry_(machine->slots_, machine->block_, machine->block_ + 1, &machine->context_, warp, lane);
+      machine->wait(State::done, 0);
+    }
+  }
 };
 
 VirtualMachine::VirtualMachine(std::string kernel, VirtualEntry entry, int warps, int threads_of_warp,
@@ -52,7 +51,6 @@ VirtualMachine::VirtualMachine(std::string kernel, VirtualEntry entry, int warps
     t->number = i;
     t->warp = i / threads_of_warp;
     t->lane = i % threads_of_warp;
-    t->stack = std::make_unique_for_overwrite<char[]>(stack_bytes);
     threads_.push_back(std::move(t));
   }
 }
@@ -71,7 +69,7 @@ std::string VirtualMachine::doing(const Thread& t) {
 // On a fiber this leaves for good, and the scheduler throws. Nothing that owns memory may be alive then.
 void VirtualMachine::fail(std::string&& what) {
   problem_ = std::move(what);
-  if (current_) _longjmp(current_->outside, 1);
+  if (current_) current_->fiber.leave();
   throw Error(fmt::format("kernel '{}', block {}: {}", kernel_, block_, problem_));
 }
 
@@ -79,32 +77,12 @@ void VirtualMachine::wait(State s, uint32_t site) {
   Thread* t = current_;
   t->state = s;
   t->site = site;
-  if (_setjmp(t->inside) == 0) _longjmp(t->outside, 1);
-}
-
-void VirtualMachine::main_of_fiber(unsigned high, unsigned low) {
-  auto* t = reinterpret_cast<Thread*>(static_cast<uintptr_t>(high) << 32 | low);  // makecontext passes ints only
-  for (;;) {
-    t->machine->entry_(t->machine->slots_, t->machine->block_, t->machine->block_ + 1, &t->machine->context_, t->warp,
-                       t->lane);
-    t->machine->wait(State::done, 0);
-  }
+  t->fiber.leave();
 }
 
 void VirtualMachine::resume(Thread& t) {
   current_ = &t;
-  if (_setjmp(t.outside) == 0) {
-    if (t.started) _longjmp(t.inside, 1);
-    t.started = true;
-    getcontext(&t.entry);
-    t.entry.uc_stack.ss_sp = t.stack.get();
-    t.entry.uc_stack.ss_size = stack_bytes;
-    t.entry.uc_link = nullptr;
-    auto address = reinterpret_cast<uintptr_t>(&t);
-    makecontext(&t.entry, reinterpret_cast<void (*)()>(main_of_fiber), 2, static_cast<unsigned>(address >> 32),
-                static_cast<unsigned>(address));
-    swapcontext(&t.caller, &t.entry);
-  }
+  t.fiber.enter();
   current_ = nullptr;
   if (!problem_.empty()) throw Error(fmt::format("kernel '{}', block {}, {}: {}", kernel_, block_, who(t), problem_));
 }

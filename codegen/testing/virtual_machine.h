@@ -55,7 +55,6 @@ class VirtualMachine {
   std::string who(const Thread& t) const;
   static std::string doing(const Thread& t);
   std::string conflict(std::string_view does, uint64_t offset, int other, std::string_view did) const;
-  static void main_of_fiber(unsigned high, unsigned low);
 
   std::string kernel_;
   VirtualEntry entry_;
