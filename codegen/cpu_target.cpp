@@ -1,6 +1,8 @@
 // The host CPU: a warp is a SIMD register, a block runs on one thread, objects are loaded into this process by ORC.
 #include <llvm/ADT/StringMap.h>
 #include <llvm/ExecutionEngine/Orc/LLJIT.h>
+#include <llvm/IR/InstIterator.h>
+#include <llvm/IR/IntrinsicInst.h>
 #include <llvm/IR/IntrinsicsX86.h>
 #include <llvm/MC/TargetRegistry.h>
 #include <llvm/Support/TargetSelect.h>
@@ -28,6 +30,31 @@ void initialise() {
     return true;
   }();
   (void)once;
+}
+
+// A masked store of one lane, of elements that were just narrowed, is written as wide as they were before: AVX-512 of
+// LLVM up to 22 (llvm-project issue 179489, fixed in 23). What stores one lane is therefore a plain store.
+void store_single_lanes(llvm::Module& m) {
+  std::vector<llvm::CallInst*> calls;
+  for (llvm::Function& f : m)
+    for (llvm::Instruction& i : llvm::instructions(f))
+      if (auto* call = llvm::dyn_cast<llvm::IntrinsicInst>(&i);
+          call && call->getIntrinsicID() == llvm::Intrinsic::masked_store)
+        calls.push_back(call);
+  for (llvm::CallInst* call : calls) {
+    auto* mask = llvm::dyn_cast<llvm::Constant>(call->getArgOperand(2));
+    auto* type = llvm::dyn_cast<llvm::FixedVectorType>(call->getArgOperand(0)->getType());
+    if (!mask || !type) continue;
+    std::vector<unsigned> lanes;
+    for (unsigned i = 0; i < type->getNumElements(); ++i)
+      if (llvm::Constant* bit = mask->getAggregateElement(i); !bit || !bit->isZeroValue()) lanes.push_back(i);
+    if (lanes.size() != 1) continue;
+    Builder b(call);
+    LValue* to = b.CreateGEP(type->getElementType(), call->getArgOperand(1), b.getInt32(lanes[0]));
+    b.CreateAlignedStore(b.CreateExtractElement(call->getArgOperand(0), b.getInt32(lanes[0])), to,
+                         llvm::Align(type->getScalarSizeInBits() / 8));
+    call->eraseFromParent();
+  }
 }
 
 }  // namespace
@@ -153,7 +180,10 @@ LValue* CpuTarget::shared_memory(llvm::Module&, Builder&, int) const {
   throw InternalError("cpu: a block is one warp and needs no shared memory");
 }
 
-void CpuTarget::optimise(llvm::Module& m) const { wavetile::optimise(m, *machine()); }
+void CpuTarget::optimise(llvm::Module& m) const {
+  wavetile::optimise(m, *machine());
+  store_single_lanes(m);
+}
 std::string CpuTarget::assembly(llvm::Module& m) const {
   auto s = emit(m, *machine(), llvm::CodeGenFileType::AssemblyFile, true);
   return {s.begin(), s.end()};

@@ -4,12 +4,9 @@
 // neither jumps between stacks nor ucontext by themselves: under them every switch is announced, and none is a jump.
 #pragma once
 
-// The checked longjmp takes a jump to another stack for a mistake.
-#undef _FORTIFY_SOURCE
-#include <csetjmp>
-
 #include <ucontext.h>
 
+#include <csetjmp>
 #include <cstdint>
 #include <memory>
 

@@ -1,10 +1,8 @@
-// codegen/testing/fiber.h comes first: see there.
-#include "codegen/testing/fiber.h"
-
 #include "codegen/testing/virtual_machine.h"
 
 #include <fmt/format.h>
 
+#include "codegen/testing/fiber.h"
 #include "dsl/error.h"
 
 namespace wavetile {
