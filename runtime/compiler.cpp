@@ -1,6 +1,7 @@
 #include "runtime/compiler.h"
 
 #include <chrono>
+#include <system_error>
 
 #include "runtime/thread_pool.h"
 
@@ -27,8 +28,13 @@ std::shared_future<ModulePtr> Compiler::request(const Kernel& k, const Signature
     seconds_ += std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
     return m;
   };
-  std::shared_future<ModulePtr> f = std::async(std::launch::async, work).share();
-  running_.push_back(f);
+  std::shared_future<ModulePtr> f;
+  try {
+    f = std::async(std::launch::async, work).share();
+    running_.push_back(f);
+  } catch (const std::system_error&) {  // there is no thread to be had: whoever waits for the kernel compiles it
+    f = std::async(std::launch::deferred, work).share();
+  }
   modules_.emplace(std::move(key), f);
   return f;
 }

@@ -112,7 +112,7 @@ void Program::run() {
     queue_->wait();
     if (profiling_) {
       c.times.seconds += std::chrono::duration<double>(clock::now() - start).count();
-      Work work = c.work();
+      Work work = c.work ? c.work() : Work{};
       c.times.work.bytes += work.bytes;
       c.times.work.flops += work.flops;
       ++c.times.calls;

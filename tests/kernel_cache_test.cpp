@@ -371,6 +371,16 @@ TEST_F(KernelCacheTest, AFullDisk) {
   EXPECT_EQ(use(options_, 3).stats.hits, 0);
 }
 
+TEST_F(KernelCacheTest, ACompilerThatGetsNoThread) {
+  EXPECT_EQ(in_child([&]() -> std::string {
+              if (!drop_rights()) return "cannot become nobody";
+              rlimit none{0, 0};
+              if (setrlimit(RLIMIT_NPROC, &none) != 0) return "no limit";
+              return use(options_).right ? "" : "wrong result";
+            }),
+            "");
+}
+
 TEST_F(KernelCacheTest, ProcessesAtOnce) {
   std::vector<pid_t> children;
   for (unsigned c = 0; c < 4; ++c) {
