@@ -9,6 +9,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <csignal>
 #include <cstdlib>
 #include <filesystem>
@@ -16,6 +17,7 @@
 #include <functional>
 #include <iterator>
 #include <random>
+#include <thread>
 #include <vector>
 
 #include "runtime/archive.h"
@@ -379,6 +381,35 @@ TEST_F(KernelCacheTest, ACompilerThatGetsNoThread) {
               return use(options_).right ? "" : "wrong result";
             }),
             "");
+}
+
+TEST_F(KernelCacheTest, ThreadsAtOnce) {
+  std::vector<CompiledKernel> kernels;
+  std::vector<std::string> keys;
+  for (double factor : {2.0, 3.0, 4.0}) {
+    Kernel k = scaled_sum(factor);
+    kernels.push_back(compile(k, signature(), kSplit, device()->target()));
+    keys.push_back(kernel_key(k.graph(), signature(), kSplit));
+  }
+  KernelCache cache(options_, device()->target());
+  std::vector<std::thread> threads;
+  std::atomic<int> found{0}, wrong{0};
+  for (unsigned t = 0; t < 4; ++t)
+    threads.emplace_back([&, t] {
+      for (unsigned i = 0; i < 60; ++i) {
+        size_t which = (t + i) % 3;
+        const CompiledKernel& k = kernels[which];
+        if (i % 4 == 0) cache.store(keys[which], k);
+        auto kept = cache.find(keys[which], k.graph, k.signature, k.schedule);
+        found += kept.has_value();
+        wrong += kept && kept->object != k.object;
+      }
+    });
+  for (std::thread& t : threads) t.join();
+  EXPECT_EQ(wrong, 0);
+  EXPECT_EQ(found, 240);  // what is stored once is never away
+  EXPECT_EQ(cache.stats().hits, 240);
+  EXPECT_EQ(cache.stats().problem, "");
 }
 
 TEST_F(KernelCacheTest, ProcessesAtOnce) {
