@@ -59,7 +59,8 @@ function(wavetile_tests name folder)
   endif()
   wavetile_program(${name} "${sources}")
   target_link_libraries(${name} PRIVATE wavetile_test_support GTest::gtest_main)
-  gtest_discover_tests(${name} DISCOVERY_MODE PRE_TEST DISCOVERY_TIMEOUT 60)
+  gtest_discover_tests(${name} DISCOVERY_MODE PRE_TEST DISCOVERY_TIMEOUT 60
+                       PROPERTIES ENVIRONMENT "WAVETILE_CACHE_DIR=")  # what is tested is compiled
 endfunction()
 
 wavetile_tests(test_host ${PROJECT_SOURCE_DIR}/tests)

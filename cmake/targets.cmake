@@ -36,3 +36,17 @@ add_custom_target(
 add_library(wavetile_version INTERFACE)
 add_dependencies(wavetile_version wavetile_version_header)
 target_include_directories(wavetile_version INTERFACE $<BUILD_INTERFACE:${version_dir}>)
+
+# wavetile_build_id.h, for one target: what decides whether a compiled kernel on disk is that of this code. Looked at in
+# every build; a new hash recompiles one file.
+function(wavetile_build_id target)
+  set(dir ${PROJECT_BINARY_DIR}/build_id)
+  add_custom_target(
+    wavetile_build_id_header
+    COMMAND ${CMAKE_COMMAND} -DSOURCE_DIR=${PROJECT_SOURCE_DIR} -DOUTPUT=${dir}/wavetile_build_id.h -P
+            ${PROJECT_SOURCE_DIR}/cmake/build_id.cmake
+    BYPRODUCTS ${dir}/wavetile_build_id.h
+    VERBATIM)
+  add_dependencies(${target} wavetile_build_id_header)
+  target_include_directories(${target} PRIVATE ${dir})
+endfunction()

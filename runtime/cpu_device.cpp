@@ -4,9 +4,12 @@
 #include "runtime/cpu_device.h"
 
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <atomic>
+#include <cerrno>
+#include <cstdint>
 #include <cstring>
 #include <new>
 
@@ -19,11 +22,12 @@ namespace {
 
 class CpuBuffer : public Buffer {
  public:
-  explicit CpuBuffer(size_t bytes) : bytes_(bytes), mapped_((bytes + 64 + page - 1) / page * page) {
+  explicit CpuBuffer(size_t bytes) : bytes_(bytes) {
+    if (bytes > PTRDIFF_MAX / 2) fail(ENOMEM);  // what follows cannot overflow
+    mapped_ = (bytes + 64 + page - 1) / page * page;
     // Fresh pages are zero. Huge ones spare the TLB when weights are streamed.
     void* p = mmap(nullptr, mapped_ + huge, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (p == MAP_FAILED)
-      throw Error(fmt::format("there is no memory for a buffer of {} bytes: {}", bytes, std::strerror(errno)));
+    if (p == MAP_FAILED) fail(errno);
     start_ = p;
     auto a = reinterpret_cast<uintptr_t>(p);
     address_ = mapped_ >= huge ? reinterpret_cast<void*>((a + huge - 1) / huge * huge) : p;
@@ -34,8 +38,11 @@ class CpuBuffer : public Buffer {
   void* address() const override { return address_; }
 
  private:
+  [[noreturn]] void fail(int error) const {
+    throw Error(fmt::format("there is no memory for a buffer of {} bytes: {}", bytes_, std::strerror(error)));
+  }
   static constexpr size_t page = 4096, huge = size_t{2} << 20;
-  size_t bytes_, mapped_;
+  size_t bytes_, mapped_ = 0;
   void* start_ = nullptr;
   void* address_ = nullptr;
 };
@@ -118,6 +125,11 @@ class CpuDevice : public Device {
 };
 
 }  // namespace
+
+DeviceInfo describe_cpu() {
+  auto memory = static_cast<uint64_t>(sysconf(_SC_PHYS_PAGES)) * static_cast<uint64_t>(sysconf(_SC_PAGESIZE));
+  return {"cpu", identity_of(*cpu_target()), available_cpus(), memory};
+}
 
 DevicePtr open_cpu(const DeviceOptions& options) {
   if (options.threads < 0 || options.threads > 1024)

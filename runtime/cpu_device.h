@@ -6,5 +6,6 @@
 namespace wavetile {
 
 DevicePtr open_cpu(const DeviceOptions& options);
+DeviceInfo describe_cpu();
 
 }  // namespace wavetile

@@ -1,5 +1,7 @@
 #include "runtime/device.h"
 
+#include <algorithm>
+
 #include <fmt/format.h>
 
 #include "runtime/cpu_device.h"
@@ -7,15 +9,18 @@
 namespace wavetile {
 
 TensorView Buffer::view(DType dtype, std::vector<int64_t> extents, int64_t offset) const {
-  int64_t elements = 1;
-  for (int64_t e : extents) elements *= e;
   auto size = static_cast<int64_t>(size_of(dtype));
-  if (offset < 0 || (offset + elements) * size > static_cast<int64_t>(bytes()))
-    throw Error(fmt::format("a tensor of {} elements of {} at element {} does not fit a buffer of {} bytes", elements,
-                            name_of(dtype), offset, bytes()));
+  int64_t room = static_cast<int64_t>(bytes()) / size - offset, elements = 1;
+  bool fits = offset >= 0 && room >= 0 && std::all_of(extents.begin(), extents.end(), [](int64_t e) { return e >= 0; });
+  for (int64_t e : extents) fits = fits && !__builtin_mul_overflow(elements, e, &elements);
+  if (!fits || elements > room)
+    throw Error(fmt::format("a tensor of [{}] elements of {} at element {} does not fit a buffer of {} bytes",
+                            fmt::join(extents, ", "), name_of(dtype), offset, bytes()));
   auto strides = row_major(extents);
   return {dtype, static_cast<char*>(address()) + offset * size, std::move(extents), std::move(strides)};
 }
+
+std::vector<DeviceInfo> Device::list() { return {describe_cpu()}; }
 
 DevicePtr Device::open(const std::string& name, const DeviceOptions& options) {
   if (name == "cpu") return open_cpu(options);

@@ -55,9 +55,18 @@ struct DeviceOptions {
   std::string level;  // cpu: see cpu_target
 };
 
+struct DeviceInfo {
+  std::string name;    // for Device::open
+  std::string target;  // identity_of its target: what code is compiled for
+  int cpus = 0;        // that this process may run on
+  uint64_t memory_bytes = 0;
+};
+
 class Device {
  public:
   virtual ~Device() = default;
+  /// The devices that this process can open.
+  static std::vector<DeviceInfo> list();
   /// "cpu".  @throws Error for any other name, saying which there are.
   static std::shared_ptr<Device> open(const std::string& name, const DeviceOptions& options = {});
 

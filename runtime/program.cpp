@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <bit>
 #include <chrono>
+#include <utility>
 
 #include <fmt/format.h>
 
@@ -45,13 +46,14 @@ void check_signature(const CompiledKernel& k, const std::vector<TensorView>& ten
 }  // namespace
 
 void Program::add(const ModulePtr& m, const std::vector<TensorView>& tensors, const std::vector<double>& scalars,
-                  const std::string& label, Work work) {
+                  const std::string& label, std::function<Work()> work) {
   const CompiledKernel& k = m->kernel();
   check_signature(k, tensors);
   std::vector<TensorView> checked = tensors;  // packed tensors: by their elements, wherever those lie
   for (size_t i = 0; i < tensors.size(); ++i)
     if (k.schedule.packing.contains(k.graph.tensors[i].name)) checked[i].strides = row_major(checked[i].extents);
   check_launch(k.graph, checked, scalars);
+  Call call{m, tensors, scalars, label.empty() ? k.name : label, std::move(work), {}, {}, {}};
   std::vector<TensorView> all = tensors;
   const Graph& last = k.stages.back().graph;
   for (const Workspace& w : k.workspaces) {
@@ -61,12 +63,12 @@ void Program::add(const ModulePtr& m, const std::vector<TensorView>& tensors, co
       extents.push_back(extent_of(last, r, tensors, scalars));
       elements *= extents.back();
     }
-    workspaces_.push_back(device_->allocate(static_cast<size_t>(std::max<int64_t>(elements, 1) * size_of(w.dtype))));
-    all.push_back(workspaces_.back()->view(w.dtype, extents));
+    call.workspaces.push_back(device_->allocate(static_cast<size_t>(elements * size_of(w.dtype))));
+    all.push_back(call.workspaces.back()->view(w.dtype, extents));
   }
   for (size_t stage = 0; stage < k.stages.size(); ++stage) {
     const Stage& s = k.stages[stage];
-    Launch l{m, stage, {}, grid_of(s, all, scalars), label.empty() ? k.name : label, stage == 0 ? work : Work{}, 0, 0};
+    Launch l{stage, {}, grid_of(s, all, scalars)};
     for (const TensorView& t : all) {
       l.slots.push_back(static_cast<int64_t>(reinterpret_cast<intptr_t>(t.data)));
       l.slots.insert(l.slots.end(), t.extents.begin(), t.extents.end());
@@ -77,36 +79,58 @@ void Program::add(const ModulePtr& m, const std::vector<TensorView>& tensors, co
       l.slots.push_back(real ? std::bit_cast<int32_t>(static_cast<float>(scalars[i]))
                              : static_cast<int64_t>(scalars[i]));
     }
-    launches_.push_back(std::move(l));
+    call.times.grid = std::max(call.times.grid, l.grid);
+    call.stages.push_back(std::move(l));
   }
+  calls_.push_back(std::move(call));
+}
+
+size_t Program::launches() const {
+  size_t n = 0;
+  for (const Call& c : calls_) n += c.stages.size();
+  return n;
+}
+
+void Program::launch(const Call& c) {
+  for (const Launch& l : c.stages)
+    if (l.grid > 0) queue_->launch(*c.module, l.stage, l.slots, l.grid);
 }
 
 void Program::run() {
   using clock = std::chrono::steady_clock;
-  for (Launch& l : launches_) {
-    if (l.grid == 0) continue;
-    if (!profiling_) {
-      queue_->launch(*l.module, l.stage, l.slots, l.grid);
-      continue;
+  std::optional<VerifyOptions> verify = std::exchange(verify_, std::nullopt);
+  for (Call& c : calls_) {
+    std::optional<CallCheck> check;
+    if (verify) {
+      queue_->wait();
+      check.emplace(c.module->kernel(), c.tensors, c.scalars, *verify);
+      ++verify->seed;
     }
     auto start = clock::now();
-    queue_->launch(*l.module, l.stage, l.slots, l.grid);
+    launch(c);
+    if (!check && !profiling_) continue;
     queue_->wait();
-    l.seconds += std::chrono::duration<double>(clock::now() - start).count();
-    ++l.runs;
+    if (profiling_) {
+      c.times.seconds += std::chrono::duration<double>(clock::now() - start).count();
+      Work work = c.work ? c.work() : Work{};
+      c.times.work.bytes += work.bytes;
+      c.times.work.flops += work.flops;
+      ++c.times.calls;
+    }
+    if (check) check->compare(c.label);
   }
   queue_->wait();
 }
 
 std::vector<CallTimes> Program::times() const {
   std::vector<CallTimes> all;
-  for (const Launch& l : launches_) {
-    auto it = std::find_if(all.begin(), all.end(), [&](const CallTimes& c) { return c.name == l.label; });
-    if (it == all.end()) it = all.insert(all.end(), CallTimes{l.label, 0, 0, {}, l.grid});
-    it->calls += l.runs;
-    it->seconds += l.seconds;
-    it->work.bytes += l.work.bytes * l.runs;
-    it->work.flops += l.work.flops * l.runs;
+  for (const Call& c : calls_) {
+    auto it = std::find_if(all.begin(), all.end(), [&](const CallTimes& t) { return t.name == c.label; });
+    if (it == all.end()) it = all.insert(all.end(), CallTimes{c.label, 0, 0, {}, c.times.grid});
+    it->calls += c.times.calls;
+    it->seconds += c.times.seconds;
+    it->work.bytes += c.times.work.bytes;
+    it->work.flops += c.times.work.flops;
   }
   return all;
 }

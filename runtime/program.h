@@ -4,10 +4,12 @@
 
 #include <functional>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "runtime/device.h"
+#include "runtime/verify.h"
 
 namespace wavetile {
 
@@ -16,12 +18,13 @@ struct Work {
   double bytes = 0, flops = 0;
 };
 
+/// Of all calls with one label. A kernel in several stages is one call.
 struct CallTimes {
   std::string name;
   int calls = 0;
   double seconds = 0;
-  Work work;  // of all calls
-  int64_t grid = 0;
+  Work work;         // of all calls
+  int64_t grid = 0;  // blocks of the largest stage of the first call
 };
 
 class Program {
@@ -30,33 +33,53 @@ class Program {
 
   /// Appends a call. Tensors that the kernel's schedule packs are given by their extents and packed strides.
   /// The buffers must outlive the program.
-  /// @throws Error where the tensors break an assumption that the kernel was compiled under, or check_launch fails.
+  /// @throws Error where the tensors break an assumption that the kernel was compiled under, or check_launch fails;
+  /// the program is then as it was.
   void add(const ModulePtr& m, const std::vector<TensorView>& tensors, const std::vector<double>& scalars = {},
-           const std::string& label = {}, Work work = {});
+           const std::string& label = {}, Work work = {}) {
+    add(m, tensors, scalars, label, [work] { return work; });
+  }
+  /// The same for work that differs from run to run: asked for after each call that is timed.
+  void add(const ModulePtr& m, const std::vector<TensorView>& tensors, const std::vector<double>& scalars,
+           const std::string& label, std::function<Work()> work);
+
   /// Runs all calls in order and waits for them.
+  /// @throws VerifyError if the run is verified and a call is wrong; later calls did not run then.
   void run();
-  size_t launches() const { return launches_.size(); }
+  size_t calls() const { return calls_.size(); }
+  size_t launches() const;  // stages of all calls
 
   /// Times each call of the runs that follow.
   void profile(bool on) { profiling_ = on; }
   std::vector<CallTimes> times() const;
 
+  /// Compares every call of the next run with the IR interpreter, see CallCheck: slow, and takes memory for copies of
+  /// what a call reads and writes.
+  void verify_next_run(const VerifyOptions& options = {}) { verify_ = options; }
+
  private:
   struct Launch {
-    ModulePtr module;
     size_t stage = 0;
     std::vector<int64_t> slots;
     int64_t grid = 0;
-    std::string label;
-    Work work;
-    double seconds = 0;
-    int runs = 0;
   };
+  struct Call {
+    ModulePtr module;
+    std::vector<TensorView> tensors;
+    std::vector<double> scalars;
+    std::string label;
+    std::function<Work()> work;
+    std::vector<BufferPtr> workspaces;
+    std::vector<Launch> stages;
+    CallTimes times;
+  };
+  void launch(const Call& c);
+
   DevicePtr device_;
   std::unique_ptr<Queue> queue_;
-  std::vector<Launch> launches_;
-  std::vector<BufferPtr> workspaces_;
+  std::vector<Call> calls_;
   bool profiling_ = false;
+  std::optional<VerifyOptions> verify_;
 };
 
 }  // namespace wavetile

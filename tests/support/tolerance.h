@@ -6,46 +6,16 @@
 #include <cmath>
 #include <cstdint>
 
-#include "dsl/dtype.h"
+#include "runtime/tolerance.h"
 
 namespace wavetile {
-
-/// Half the distance from 1 to the next greater number; 0 for integers, which have no error.
-inline double unit_roundoff(DType t) {
-  switch (t) {
-    case DType::f32:
-      return 0x1p-24;
-    case DType::f16:
-      return 0x1p-11;
-    case DType::bf16:
-      return 0x1p-8;
-    default:
-      return 0;
-  }
-}
-/// The smallest distance between two numbers: what an error may amount to near zero.
-inline double smallest_step(DType t) {
-  switch (t) {
-    case DType::f32:
-      return 0x1p-149;
-    case DType::f16:
-      return 0x1p-24;
-    case DType::bf16:
-      return 0x1p-133;
-    default:
-      return 0;
-  }
-}
-
-/// |got - want| <= absolute + relative * |want|, beside the rounding of the stored type, which is always allowed.
-struct Tolerance {
-  double relative = 0, absolute = 0;
-};
 
 /// Loads, moves, comparisons, integers.
 inline Tolerance exact() { return {}; }
 /// A chain of `ops` f32 operations without cancellation, each within 3 ulp (codegen/vec.cpp).
-inline Tolerance elementwise(int ops = 1) { return {6 * ops * unit_roundoff(DType::f32), smallest_step(DType::f32)}; }
+inline Tolerance elementwise(int ops = 1) {
+  return {kFunctionError * ops * unit_roundoff(DType::f32), smallest_step(DType::f32)};
+}
 /// A sum of `terms` f32 terms of at most `magnitude` each, in any order: the worst case is terms^2 u, what random
 /// signs give is about terms u.
 inline Tolerance summation(int64_t terms, double magnitude = 1) {
@@ -74,14 +44,4 @@ inline Tolerance softmax_of(int64_t terms, double error = 0) {
 inline Tolerance attention_of(int64_t terms, double error, double magnitude = 1) {
   return {0, (2 * mean_error(terms, 1) + 2 * error) * magnitude};
 }
-/// Whether `got`, as stored in type t, is `want` within the tolerance. NaN equals only NaN; infinity only the same one.
-inline bool within(DType t, double got, double want, Tolerance e) {
-  if (std::isnan(want) || std::isnan(got)) return std::isnan(want) && std::isnan(got);
-  if (std::isinf(want) || std::isinf(got)) return got == want;
-  if (got == want) return true;
-  bool rounds = e.relative > 0 || e.absolute > 0;  // an exact result was rounded once, in both
-  double stored = rounds ? 2 * unit_roundoff(t) * std::fabs(want) + smallest_step(t) : 0;
-  return std::fabs(got - want) <= e.absolute + e.relative * std::fabs(want) + stored;
-}
-
 }  // namespace wavetile
