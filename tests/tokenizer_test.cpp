@@ -2,15 +2,13 @@
 #include "models/gpt2/tokenizer.h"
 
 #include <gtest/gtest.h>
-#include <unistd.h>
 
 #include <filesystem>
-#include <fstream>
 #include <nlohmann/json.hpp>
 #include <random>
-#include <sstream>
 
 #include "dsl/error.h"
+#include "tests/support/temp_dir.h"
 
 namespace wavetile {
 namespace {
@@ -24,34 +22,6 @@ const Tokenizer& tokenizer() {
   static const Tokenizer instance = Tokenizer::load(kVocab, "");
   return instance;
 }
-
-std::string read(const fs::path& path) {
-  std::ifstream file(path, std::ios::binary);
-  std::stringstream text;
-  text << file.rdbuf();
-  return text.str();
-}
-
-void write(const fs::path& path, const std::string& text) { std::ofstream(path, std::ios::binary) << text; }
-
-// A directory of this test's own: tests run in parallel.
-class TempDir {
- public:
-  TempDir() {
-    std::string name = (fs::temp_directory_path() / "wavetile-tokenizer-XXXXXX").string();
-    if (!mkdtemp(name.data())) throw std::runtime_error("mkdtemp: " + name);
-    path_ = name;
-  }
-  ~TempDir() {
-    std::error_code ignored;
-    fs::remove_all(path_, ignored);
-  }
-  fs::path operator/(const std::string& name) const { return path_ / name; }
-  const fs::path& path() const { return path_; }
-
- private:
-  fs::path path_;
-};
 
 template <class F>
 std::string error_of(F&& f) {
@@ -83,7 +53,7 @@ std::string utf8(uint32_t c) {
 }
 
 TEST(Tokenizer, AgreesWithReferences) {
-  const auto cases = nlohmann::json::parse(read(kRoot / "tests/golden/tokenizer.json"));
+  const auto cases = nlohmann::json::parse(read_file(kRoot / "tests/golden/tokenizer.json"));
   ASSERT_GE(cases.size(), 400u);
   for (const auto& item : cases) {
     const auto text = item["text"].get<std::string>();
@@ -94,7 +64,7 @@ TEST(Tokenizer, AgreesWithReferences) {
 }
 
 TEST(Tokenizer, EncodesPromptsOfDemoGolden) {
-  const auto golden = nlohmann::json::parse(read(kRoot / "models/gpt2/demo/golden.json"));
+  const auto golden = nlohmann::json::parse(read_file(kRoot / "models/gpt2/demo/golden.json"));
   ASSERT_FALSE(golden["prompts"].empty());
   for (const auto& item : golden["prompts"])
     EXPECT_EQ(tokenizer().encode(item["prompt"].get<std::string>()), item["ids"].get<std::vector<int32_t>>());
@@ -159,7 +129,7 @@ TEST(Tokenizer, InvalidUtf8NamesTheOffset) {
 
 TEST(Tokenizer, IdsFollowFromMerges) {
   TempDir dir;
-  write(dir / "merges.txt", read(kVocab / "vocab.bpe"));
+  write_file(dir / "merges.txt", read_file(kVocab / "vocab.bpe"));
   const Tokenizer derived = Tokenizer::load(dir.path(), "");
   ASSERT_EQ(derived.vocab_size(), tokenizer().vocab_size());
   for (int32_t id = 0; id < derived.vocab_size(); ++id) ASSERT_EQ(derived.decode(id), tokenizer().decode(id));
@@ -168,10 +138,10 @@ TEST(Tokenizer, IdsFollowFromMerges) {
 
 TEST(Tokenizer, FileOfIdsWinsOverDerivation) {
   TempDir dir;
-  auto ids = nlohmann::json::parse(read(kVocab / "encoder.json"));
+  auto ids = nlohmann::json::parse(read_file(kVocab / "encoder.json"));
   std::swap(ids["A"], ids["B"]);
-  write(dir / "vocab.json", ids.dump());
-  write(dir / "merges.txt", read(kVocab / "vocab.bpe"));
+  write_file(dir / "vocab.json", ids.dump());
+  write_file(dir / "merges.txt", read_file(kVocab / "vocab.bpe"));
   EXPECT_EQ(Tokenizer::load(dir.path(), "").encode("A"), std::vector<int32_t>{33});
   EXPECT_EQ(tokenizer().encode("A"), std::vector<int32_t>{32});
 }
@@ -179,14 +149,14 @@ TEST(Tokenizer, FileOfIdsWinsOverDerivation) {
 TEST(Tokenizer, FallsBackOnlyWhereDirectoryHasNoVocabulary) {
   TempDir dir;
   EXPECT_EQ(Tokenizer::load(dir.path(), kVocab).vocab_size(), 50257);
-  write(dir / "merges.txt", "h e\n");
+  write_file(dir / "merges.txt", "h e\n");
   EXPECT_EQ(Tokenizer::load(dir.path(), kVocab).vocab_size(), 258);
 }
 
 TEST(Tokenizer, MalformedVocabularies) {
   std::string bytes;  // a vocabulary of the 256 bytes, left open at its end
   nlohmann::json small;
-  const auto ids = nlohmann::json::parse(read(kVocab / "encoder.json"));
+  const auto ids = nlohmann::json::parse(read_file(kVocab / "encoder.json"));
   for (const auto& [token, id] : ids.items())
     if (id < 256) small[token] = id;
   bytes = small.dump();
@@ -228,8 +198,8 @@ TEST(Tokenizer, MalformedVocabularies) {
   };
   for (const Case& c : cases) {
     TempDir dir;
-    if (!c.merges.empty()) write(dir / "merges.txt", c.merges);
-    if (!c.ids.empty()) write(dir / "vocab.json", c.ids == "-" ? "" : c.ids);
+    if (!c.merges.empty()) write_file(dir / "merges.txt", c.merges);
+    if (!c.ids.empty()) write_file(dir / "vocab.json", c.ids == "-" ? "" : c.ids);
     expect_contains(error_of([&] { Tokenizer::load(dir.path(), dir / "none"); }), c.phrases);
   }
   TempDir dir;

@@ -2,7 +2,6 @@
 #pragma once
 
 #include <gtest/gtest.h>
-#include <unistd.h>
 
 #include <cstdint>
 #include <cstdlib>
@@ -10,10 +9,11 @@
 #include <filesystem>
 #include <fstream>
 #include <nlohmann/json.hpp>
-#include <sstream>
 #include <string>
 #include <utility>
 #include <vector>
+
+#include "tests/support/temp_dir.h"
 
 namespace wavetile {
 
@@ -44,35 +44,6 @@ inline std::vector<GoldenPrompt> read_golden(const fs::path& model) {
     all.push_back({p.at("prompt"), p.at("ids"), p.at("greedy"), p.at("margins"), p.at("first_logits_top")});
   return all;
 }
-
-inline std::string read_file(const fs::path& path) {
-  std::stringstream bytes;
-  bytes << std::ifstream(path, std::ios::binary).rdbuf();
-  return bytes.str();
-}
-inline void write_file(const fs::path& path, const std::string& bytes) {
-  std::ofstream(path, std::ios::binary) << bytes;
-}
-
-/// A directory of a test's own: tests run in parallel.
-class TempDir {
- public:
-  TempDir() {
-    std::string name = (fs::temp_directory_path() / "wavetile-gpt2-XXXXXX").string();
-    if (!mkdtemp(name.data())) throw std::runtime_error("mkdtemp: " + name);
-    path_ = name;
-  }
-  ~TempDir() {
-    std::error_code ignored;
-    fs::remove_all(path_, ignored);
-  }
-  TempDir(const TempDir&) = delete;
-  fs::path operator/(const std::string& name) const { return path_ / name; }
-  const fs::path& path() const { return path_; }
-
- private:
-  fs::path path_;
-};
 
 /// A copy of the demo model with one bf16 element of a tensor set to NaN.
 inline void copy_with_nan(const fs::path& to, const std::string& tensor, size_t element) {
