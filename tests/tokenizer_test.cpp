@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <cstring>
 #include <filesystem>
 #include <nlohmann/json.hpp>
 #include <random>
@@ -136,6 +137,98 @@ TEST(Tokenizer, IdsFollowFromMerges) {
   EXPECT_EQ(derived.encode("Hello, world!"), tokenizer().encode("Hello, world!"));
 }
 
+// A directory with llm.c's gpt2_tokenizer.bin alone, made from the published files.
+void write_llmc_tokenizer(const TempDir& dir, int32_t version) {
+  std::string bytes = to_llmc_tokenizer(read_vocabulary(kVocab, ""));
+  bytes[4] = static_cast<char>(version);
+  if (version == 1) bytes.replace(12, 4, 4, '\0');  // where version 2 has the end of text
+  write_file(dir / "gpt2_tokenizer.bin", bytes);
+}
+
+// Its first bytes, by hand from llm.c's train_gpt2.py (write_tokenizer).
+TEST(LlmcTokenizer, HasLlmcsLayout) {
+  TempDir dir;
+  write_llmc_tokenizer(dir, 2);
+  const std::string bytes = read_file(dir / "gpt2_tokenizer.bin");
+  int32_t header[4];
+  std::memcpy(header, bytes.data(), sizeof header);
+  EXPECT_EQ(header[0], 20240328);
+  EXPECT_EQ(header[1], 2);
+  EXPECT_EQ(header[2], 50257);
+  EXPECT_EQ(header[3], 50256);
+  EXPECT_EQ(bytes.substr(1024, 4), "\1!\1\"");
+  EXPECT_EQ(bytes.substr(bytes.size() - 14), "\x0d<|endoftext|>");
+  EXPECT_EQ(bytes.size(), 1024 + 50257 + 320827u);
+}
+
+std::string random_text(std::mt19937& rng) {
+  static const char* const words[] = {"the",
+                                      " The",
+                                      "ing",
+                                      " 12345",
+                                      "'re",
+                                      "\n\n",
+                                      "  ",
+                                      "aaaa",
+                                      " antidisestablishmentarianism",
+                                      "\xc3\xa9",
+                                      "\xe6\x9d\xb1\xe4\xba\xac",
+                                      "\xf0\x9f\x9a\x80",
+                                      "!!!",
+                                      "-----",
+                                      "<|endoftext|>"};
+  std::string text;
+  for (unsigned n = rng() % 40; n > 0; --n) {
+    if (rng() % 3 == 0)
+      text += words[rng() % std::size(words)];
+    else if (rng() % 8 == 0)
+      text += utf8(0x80 + rng() % 0x700);
+    else
+      text += static_cast<char>(rng() % 4 ? 'a' + rng() % 26 : 1 + rng() % 127);
+  }
+  return text;
+}
+
+// Its merges follow from the ids, and every text must come out as with the published merges.
+TEST(LlmcTokenizer, EncodesAsVocabBpeDoes) {
+  for (int32_t version : {1, 2}) {
+    TempDir dir;
+    write_llmc_tokenizer(dir, version);
+    write_file(dir / "model.bin", "");
+    const Tokenizer llmc = Tokenizer::load(dir / "model.bin", "");
+    ASSERT_EQ(llmc.vocab_size(), 50257);
+    EXPECT_EQ(llmc.end_of_text(), 50256);
+    for (const auto& item : nlohmann::json::parse(read_file(kRoot / "tests/golden/tokenizer.json")))
+      ASSERT_EQ(llmc.encode(item["text"].get<std::string>()), item["ids"].get<std::vector<int32_t>>()) << item["text"];
+    std::mt19937 rng(20240328);
+    for (int i = 0; i < 20000; ++i) {
+      const std::string text = random_text(rng);
+      ASSERT_EQ(llmc.encode(text), tokenizer().encode(text)) << "case " << i << ": " << text;
+    }
+    for (int32_t id = 0; id < llmc.vocab_size(); ++id) {  // a token's own bytes, where they are UTF-8
+      Utf8Stream stream;
+      const std::string text = stream.push(llmc.decode(id)) + stream.flush();
+      ASSERT_EQ(llmc.encode(text), tokenizer().encode(text)) << id;
+    }
+  }
+}
+
+TEST(LlmcTokenizer, GivesThePublishedFilesBack) {
+  TempDir dir;
+  write_llmc_tokenizer(dir, 2);
+  const Vocabulary v = read_vocabulary(dir.path(), "");
+  const std::string published = read_file(kVocab / "vocab.bpe"), merges = to_merges_txt(v);
+  EXPECT_EQ(merges.substr(merges.find('\n')), published.substr(published.find('\n')));
+  EXPECT_EQ(nlohmann::json::parse(to_vocab_json(v)), nlohmann::json::parse(read_file(kVocab / "encoder.json")));
+}
+
+TEST(LlmcTokenizer, PublishedFilesComeFirst) {
+  TempDir dir;
+  write_file(dir / "gpt2_tokenizer.bin", "damaged");
+  write_file(dir / "merges.txt", "h e\n");
+  EXPECT_EQ(Tokenizer::load(dir.path(), kVocab).vocab_size(), 258);
+}
+
 TEST(Tokenizer, FileOfIdsWinsOverDerivation) {
   TempDir dir;
   auto ids = nlohmann::json::parse(read_file(kVocab / "encoder.json"));
@@ -167,7 +260,7 @@ TEST(Tokenizer, MalformedVocabularies) {
     std::vector<std::string> phrases;
   };
   const Case cases[] = {
-      {"", "", {"no vocab.bpe or merges.txt"}},
+      {"", "", {"no vocab.bpe, merges.txt or gpt2_tokenizer.bin"}},
       {"", bytes + end, {"vocab.json", "no merges"}},
       {"#version: 0.2\nhe\n", "", {"merges.txt:2", "two tokens"}},
       {"h e\n h\n", "", {"merges.txt:2", "two tokens"}},

@@ -21,7 +21,7 @@ namespace fs = std::filesystem;
 
 struct Options {
   std::string size, from, format = "hf", dtype, out;
-  uint64_t seed = 1;
+  int64_t seed = 1;
   bool force = false;
 };
 
@@ -45,14 +45,12 @@ std::optional<Options> parse(int argc, char** argv) {
   Options o;
   CLI::App app(std::string("Makes GPT-2 checkpoints: random ones, or others' in another format.\n\n") + kExamples);
   app.footer(kNotes);
-  auto* source = app.add_option_group("source", "Where the weights come from");
-  source
-      ->add_option("--size", o.size,
-                   "random weights, as a GPT-2 of this size has them before training: 124M, 355M, "
-                   "774M or 1558M")
+  app.add_option("--size", o.size,
+                 "random weights, as a GPT-2 of this size has them before training: 124M, 355M, "
+                 "774M or 1558M")
       ->check(CLI::IsMember({"124M", "355M", "774M", "1558M"}));
-  source->add_option("--from", o.from, "a checkpoint: a Hugging Face directory or an llm.c .bin file");
-  app.add_option("--seed", o.seed, "of the random weights")->capture_default_str();
+  app.add_option("--from", o.from, "a checkpoint: a Hugging Face directory or an llm.c .bin file");
+  app.add_option("--seed", o.seed, "of the random weights")->check(CLI::NonNegativeNumber)->capture_default_str();
   app.add_option("--format", o.format, "hf: a directory for Hugging Face; llmc: a .bin file for llm.c")
       ->check(CLI::IsMember({"hf", "llmc"}))
       ->capture_default_str();
@@ -161,16 +159,13 @@ class Plan {
   std::vector<std::pair<fs::path, std::string>> small_;
 };
 
+// Nothing if what there is belongs to a larger model.
 std::optional<Vocabulary> vocabulary_for(const Options& o, const Config& config) {
   const fs::path published = data_dir(kSourceVocabDir, kInstalledVocabDir);
   Vocabulary v =
       stage(kBadModel, [&] { return read_vocabulary(o.from.empty() ? published : fs::path(o.from), published); });
-  if (static_cast<int>(v.tokens.size()) <= config.vocab_size) return v;
-  print_note(
-      fmt::format("no vocabulary written: the model has {} tokens, and neither it nor GPT-2 has vocabulary files "
-                  "of that size\n",
-                  config.vocab_size));
-  return {};
+  if (static_cast<int>(v.tokens.size()) > config.vocab_size) return {};
+  return v;
 }
 
 void run(const Options& o) {
@@ -178,7 +173,7 @@ void run(const Options& o) {
   CheckpointContent content;
   if (o.from.empty()) {
     content.config = published_config(o.size);
-    content.read = random_tensors(content.config, o.seed);
+    content.read = random_tensors(content.config, static_cast<uint64_t>(o.seed));
     content.dtype = dtype_of(o.dtype, DType::f32);
   } else {
     stage(kBadModel, [&] { source.emplace(o.from); });
@@ -186,14 +181,16 @@ void run(const Options& o) {
     content.read = tensors_from(*source);
     content.dtype = dtype_of(o.dtype, source->wte().dtype);
   }
-  const Plan plan(o, content, vocabulary_for(o, content.config));
+  const std::optional<Vocabulary> vocabulary = vocabulary_for(o, content.config);
+  const Plan plan(o, content, vocabulary);
   {
     Progress progress("writing " + o.out);
     content.progress = progress.callback();
     plan.write(content);
   }
-  print_note(
-      fmt::format("{} parameters in {}: {}\n", content.config.total_params(), name_of(content.dtype), plan.names()));
+  print_note(fmt::format(
+      "{} parameters in {}: {}{}\n", content.config.total_params(), name_of(content.dtype), plan.names(),
+      vocabulary ? "" : fmt::format("; no vocabulary: none at hand fits {} tokens", content.config.vocab_size)));
 }
 
 int fail(ExitCode code, const std::string& text) {
