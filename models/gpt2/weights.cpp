@@ -33,9 +33,11 @@ bool all_finite(const void* values, int64_t count, DType dtype) {
     std::memcpy(&word, bytes + i, 8);
     sum |= (word & exponent) + one;
   }
-  word = 0;
-  std::memcpy(&word, bytes + i, static_cast<size_t>(size - i));
-  sum |= (word & exponent) + one;
+  if (i < size) {
+    word = 0;
+    std::memcpy(&word, bytes + i, static_cast<size_t>(size - i));
+    sum |= (word & exponent) + one;
+  }
   return (sum & top) == 0;
 }
 
