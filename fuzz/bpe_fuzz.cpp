@@ -99,7 +99,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     FUZZ_CHECK(world.tokenizer.decode(ids) == text);
     FUZZ_CHECK(world.llmc.encode(text) == ids);
     if (ascii) FUZZ_CHECK(encode_plainly(world, text) == ids);
-  } catch (const Error&) {
+  } catch (const Error& e) {
+    check_message(e);
     FUZZ_CHECK(!utf8);
   }
   return 0;

@@ -12,7 +12,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     FUZZ_CHECK(c.channels == c.head_size() * c.num_heads);
     FUZZ_CHECK(c.layernorm_eps > 0 && c.layernorm_eps < 1);
     FUZZ_CHECK(c.total_params() > 0);
-  } catch (const Error&) {
+  } catch (const Error& e) {
+    check_message(e);
   }
   return 0;
 }

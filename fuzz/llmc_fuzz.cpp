@@ -17,7 +17,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
       to_f32(t);
     }
     FUZZ_CHECK(bytes <= size);
-  } catch (const Error&) {
+  } catch (const Error& e) {
+    check_message(e);
   }
   return 0;
 }

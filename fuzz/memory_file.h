@@ -25,6 +25,13 @@ namespace wavetile {
     }                                                                              \
   } while (false)
 
+/// What a user is told is one line of text.
+inline void check_message(const Error& e) {
+  const std::string_view text = e.what();
+  FUZZ_CHECK(!text.empty() && text.size() < 1000);
+  for (unsigned char c : text) FUZZ_CHECK(c >= ' ');
+}
+
 class MemoryFile {
  public:
   MemoryFile() : fd_(memfd_create("fuzz", MFD_CLOEXEC)) { FUZZ_CHECK(fd_ >= 0); }

@@ -13,10 +13,12 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
         const StoredTensor t = tensors.get(name);
         FUZZ_CHECK(t.num_bytes() <= size);
         to_f32(t);
-      } catch (const Error&) {  // of a dtype that is not ours
+      } catch (const Error& e) {  // of a dtype that is not ours
+        check_message(e);
       }
     }
-  } catch (const Error&) {
+  } catch (const Error& e) {
+    check_message(e);
   }
   return 0;
 }

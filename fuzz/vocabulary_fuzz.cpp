@@ -22,7 +22,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     const Vocabulary again = read_vocabulary(directory.path(), "");
     FUZZ_CHECK(again.tokens == v.tokens && again.merges.size() == v.merges.size());
     FUZZ_CHECK(Tokenizer(again).encode(text) == tokenizer.encode(text));
-  } catch (const Error&) {
+  } catch (const Error& e) {
+    check_message(e);
   }
   return 0;
 }

@@ -48,14 +48,11 @@ TEST(Config, ReadsDemo) {
 }
 
 TEST(Config, TotalParamsOfPublishedSizes) {
-  auto params = [](int layers, int heads, int channels) {
-    Config c{1024, 50257, layers, heads, channels, 1e-5f, true};
-    return c.total_params();
-  };
-  EXPECT_EQ(params(12, 12, 768), 124'439'808);
-  EXPECT_EQ(params(24, 16, 1024), 354'823'168);
-  EXPECT_EQ(params(36, 20, 1280), 774'030'080);
-  EXPECT_EQ(params(48, 25, 1600), 1'557'611'200);
+  EXPECT_EQ(published_config("124M").total_params(), 124'439'808);
+  EXPECT_EQ(published_config("355M").total_params(), 354'823'168);
+  EXPECT_EQ(published_config("774M").total_params(), 774'030'080);
+  EXPECT_EQ(published_config("1558M").total_params(), 1'557'611'200);
+  expect_contains(error_of([] { published_config("125M"); }), {"125M", "124M, 355M, 774M and 1558M"});
   Config untied{1024, 50257, 12, 12, 768, 1e-5f, false};
   EXPECT_EQ(untied.total_params(), 124'439'808 + 50257 * 768);
 }
@@ -187,6 +184,7 @@ TEST(SafeTensors, MalformedFiles) {
       {safetensors("{\"\xff\":1}", ""), {"header", "not valid JSON"}},
       {safetensors(std::string(100'000, '['), ""), {"header", "not valid JSON"}},
       {safetensors("[]", ""), {"header", "must be a JSON object"}},
+      {safetensors("{\"a\\nb\":1}", ""), {"\"a\\nb\"", "control characters"}},
       {one("3", 0), {"'x'", "must be an object"}},
       {one("{}", 0), {"'x'", "dtype", "missing"}},
       {one(R"({"dtype":3})", 0), {"'x'", "dtype", "must be a string"}},

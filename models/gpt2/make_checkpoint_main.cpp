@@ -25,6 +25,8 @@ struct Options {
   bool force = false;
 };
 
+volatile std::sig_atomic_t interrupted = 0;
+
 const char* const kExamples =
     "Examples:\n"
     "  gpt2-dsl-make-checkpoint --size 124M --out gpt2-random/                    random weights, f32, Hugging Face\n"
@@ -185,7 +187,10 @@ void run(const Options& o) {
   const Plan plan(o, content, vocabulary);
   {
     Progress progress("writing " + o.out);
-    content.progress = progress.callback();
+    content.progress = [&](double fraction) {
+      if (interrupted) throw Failure{kFailure, "interrupted; nothing has been written"};
+      progress.update(fraction);
+    };
     plan.write(content);
   }
   print_note(fmt::format(
@@ -206,6 +211,7 @@ int main(int argc, char** argv) {
   fill_standard_streams();
   std::signal(SIGPIPE, SIG_IGN);
   std::signal(SIGXFSZ, SIG_IGN);  // a limit on file sizes is an error of write()
+  for (int signal : {SIGINT, SIGTERM, SIGHUP}) std::signal(signal, [](int) { interrupted = 1; });
   try {
     if (auto options = parse(argc, argv)) run(*options);
     return 0;

@@ -119,6 +119,8 @@ SafeTensors::SafeTensors(const std::filesystem::path& path) : file_(path) {
 
   for (const auto& [tensor_name, tensor] : header.items()) {
     if (tensor_name == "__metadata__") continue;
+    if (std::any_of(tensor_name.begin(), tensor_name.end(), [](unsigned char c) { return c < ' '; }))
+      throw Error(fmt::format("{}: tensor {}: its name has control characters", name, excerpt(tensor_name)));
     const std::string where = fmt::format("{}: tensor '{}'", name, tensor_name);
     if (!tensor.is_object()) throw Error(fmt::format("{}: must be an object, is {}", where, excerpt(tensor)));
     const json& dtype = field(tensor, "dtype", where);

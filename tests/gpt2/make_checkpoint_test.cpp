@@ -105,6 +105,13 @@ TEST_F(MakeCheckpoint, WhatCannotBeWrittenLeavesNothing) {
   }
 }
 
+TEST_F(MakeCheckpoint, AnInterruptLeavesNothing) {
+  const ProcessResult r = run({"--size", "1558M", "--out", file("hf")}, {.interrupt_after_ms = 300});
+  EXPECT_NE(r.code, 0);
+  EXPECT_EQ(files(), 0u);
+  if (r.code == 1) EXPECT_THAT(r.err, HasSubstr("interrupted"));
+}
+
 TEST_F(MakeCheckpoint, HelpTeaches) {
   const ProcessResult help = run({"--help"});
   EXPECT_EQ(help.code, 0);

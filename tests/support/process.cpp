@@ -6,7 +6,10 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <chrono>
+#include <csignal>
 #include <stdexcept>
+#include <thread>
 
 #include "tests/support/temp_dir.h"
 
@@ -58,6 +61,10 @@ ProcessResult run_process(const std::vector<std::string>& command, const Process
   if (child == 0) become(options, out, err, argv.data());
   close(out);
   close(err);
+  if (child > 0 && options.interrupt_after_ms > 0) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(options.interrupt_after_ms));
+    kill(child, SIGINT);
+  }
   int status = 0;
   if (child < 0 || waitpid(child, &status, 0) != child) throw std::runtime_error("cannot run " + command[0]);
   ProcessResult r;

@@ -12,10 +12,11 @@ struct ProcessResult {
 };
 
 struct ProcessOptions {
-  bool without_root = false;  ///< as the user "nobody", where the caller is root
-  std::string out = {};       ///< standard output goes to this path instead of ProcessResult::out
-  long long file_limit = -1;  ///< bytes that a file may have (RLIMIT_FSIZE)
-  bool closed_pipe = false;   ///< standard output is a pipe that nobody reads
+  bool without_root = false;   ///< as the user "nobody", where the caller is root
+  std::string out = {};        ///< standard output goes to this path instead of ProcessResult::out
+  long long file_limit = -1;   ///< bytes that a file may have (RLIMIT_FSIZE)
+  int interrupt_after_ms = 0;  ///< SIGINT after so long; 0: none
+  bool closed_pipe = false;    ///< standard output is a pipe that nobody reads
 };
 
 /// Runs a program (a path, and its arguments) to its end. Throws std::runtime_error if it cannot be started.
