@@ -72,8 +72,9 @@ foreach(folder IN LISTS test_folders)
   endif()
 endforeach()
 if(TARGET test_gpt2)
-  target_compile_definitions(test_gpt2 PRIVATE GPT2_DSL_RUN="$<TARGET_FILE:gpt2-dsl-run>")
-  add_dependencies(test_gpt2 gpt2-dsl-run)
+  target_compile_definitions(test_gpt2 PRIVATE GPT2_DSL_RUN="$<TARGET_FILE:gpt2-dsl-run>"
+                                               GPT2_DSL_MAKE_CHECKPOINT="$<TARGET_FILE:gpt2-dsl-make-checkpoint>")
+  add_dependencies(test_gpt2 gpt2-dsl-run gpt2-dsl-make-checkpoint)
 endif()
 
 # The installed package builds and runs the examples, as an author's project would.

@@ -1,10 +1,10 @@
-# The installed tree: libraries and headers as the CMake package `wavetile`, gpt2-dsl-run and its data.
+# The installed tree: libraries and headers as the CMake package `wavetile`, the programs and their data.
 include(CMakePackageConfigHelpers)
 
 set(package_dir ${CMAKE_INSTALL_LIBDIR}/cmake/wavetile)
 install(TARGETS wavetile_dsl wavetile_codegen wavetile_runtime wavetile_kernels wavetile_gpt2 wavetile_version
         EXPORT wavetile)
-install(TARGETS gpt2-dsl-run)
+install(TARGETS gpt2-dsl-run gpt2-dsl-make-checkpoint)
 install(EXPORT wavetile NAMESPACE wavetile:: FILE wavetileTargets.cmake DESTINATION ${package_dir})
 # The promised headers, and no others: nothing here needs LLVM.
 foreach(header

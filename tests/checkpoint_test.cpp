@@ -2,15 +2,14 @@
 #include "models/gpt2/checkpoint.h"
 
 #include <gtest/gtest.h>
-#include <unistd.h>
 
 #include <cmath>
 #include <cstring>
-#include <fstream>
 #include <functional>
 #include <nlohmann/json.hpp>
 
 #include "dsl/error.h"
+#include "tests/support/small_checkpoint.h"
 
 namespace wavetile {
 namespace {
@@ -19,27 +18,6 @@ namespace fs = std::filesystem;
 using nlohmann::json;
 
 const fs::path kDemo = fs::path(WAVETILE_SOURCE_DIR) / "models/gpt2/demo";
-
-void write(const fs::path& path, const std::string& text) { std::ofstream(path, std::ios::binary) << text; }
-
-// A directory of this test's own: tests run in parallel.
-class TempDir {
- public:
-  TempDir() {
-    std::string name = (fs::temp_directory_path() / "wavetile-checkpoint-XXXXXX").string();
-    if (!mkdtemp(name.data())) throw std::runtime_error("mkdtemp: " + name);
-    path_ = name;
-  }
-  ~TempDir() {
-    std::error_code ignored;
-    fs::remove_all(path_, ignored);
-  }
-  fs::path operator/(const std::string& name) const { return path_ / name; }
-  const fs::path& path() const { return path_; }
-
- private:
-  fs::path path_;
-};
 
 template <class F>
 std::string error_of(F&& f) {
@@ -56,57 +34,6 @@ void expect_contains(const std::string& text, const std::vector<std::string>& ph
     EXPECT_NE(text.find(phrase), std::string::npos) << "'" << phrase << "' is not in: " << text;
 }
 
-// A safetensors file with this header in front of this data.
-std::string safetensors(const std::string& header, const std::string& data) {
-  const uint64_t size = header.size();
-  std::string file(8, '\0');
-  std::memcpy(file.data(), &size, 8);
-  return file + header + data;
-}
-
-json small_config() {
-  return {{"model_type", "gpt2"},
-          {"n_positions", 4},
-          {"vocab_size", 5},
-          {"n_layer", 2},
-          {"n_head", 2},
-          {"n_embd", 4},
-          {"n_inner", nullptr},
-          {"layer_norm_epsilon", 1e-5},
-          {"activation_function", "gelu_new"}};
-}
-
-using Shapes = std::map<std::string, std::vector<int64_t>>;
-
-Shapes small_shapes() {
-  Shapes shapes = {{"wte.weight", {5, 4}}, {"wpe.weight", {4, 4}}, {"ln_f.weight", {4}}, {"ln_f.bias", {4}}};
-  for (const std::string h : {"h.0.", "h.1."}) {
-    const std::pair<const char*, std::vector<int64_t>> weights[] = {{"ln_1", {4}},           {"attn.c_attn", {4, 12}},
-                                                                    {"attn.c_proj", {4, 4}}, {"ln_2", {4}},
-                                                                    {"mlp.c_fc", {4, 16}},   {"mlp.c_proj", {16, 4}}};
-    for (const auto& [name, shape] : weights) {
-      shapes[h + name + ".weight"] = shape;
-      shapes[h + name + ".bias"] = {shape.back()};
-    }
-  }
-  return shapes;
-}
-
-// An F32 file of these tensors; element i of the file is i.
-std::string f32_file(const Shapes& shapes) {
-  json header;
-  std::string data;
-  float value = 0;
-  for (const auto& [name, shape] : shapes) {
-    const size_t begin = data.size();
-    int64_t count = 1;
-    for (int64_t extent : shape) count *= extent;
-    for (int64_t i = 0; i < count; ++i, ++value) data.append(reinterpret_cast<const char*>(&value), 4);
-    header[name] = {{"dtype", "F32"}, {"shape", shape}, {"data_offsets", {begin, data.size()}}};
-  }
-  return safetensors(header.dump(), data);
-}
-
 TEST(Config, ReadsDemo) {
   const Config c = read_config(kDemo / "config.json");
   EXPECT_EQ(c.max_seq_len, 1024);
@@ -121,14 +48,11 @@ TEST(Config, ReadsDemo) {
 }
 
 TEST(Config, TotalParamsOfPublishedSizes) {
-  auto params = [](int layers, int heads, int channels) {
-    Config c{1024, 50257, layers, heads, channels, 1e-5f, true};
-    return c.total_params();
-  };
-  EXPECT_EQ(params(12, 12, 768), 124'439'808);
-  EXPECT_EQ(params(24, 16, 1024), 354'823'168);
-  EXPECT_EQ(params(36, 20, 1280), 774'030'080);
-  EXPECT_EQ(params(48, 25, 1600), 1'557'611'200);
+  EXPECT_EQ(published_config("124M").total_params(), 124'439'808);
+  EXPECT_EQ(published_config("355M").total_params(), 354'823'168);
+  EXPECT_EQ(published_config("774M").total_params(), 774'030'080);
+  EXPECT_EQ(published_config("1558M").total_params(), 1'557'611'200);
+  expect_contains(error_of([] { published_config("125M"); }), {"125M", "124M, 355M, 774M and 1558M"});
   Config untied{1024, 50257, 12, 12, 768, 1e-5f, false};
   EXPECT_EQ(untied.total_params(), 124'439'808 + 50257 * 768);
 }
@@ -177,15 +101,15 @@ TEST(Config, MalformedFields) {
       config.erase(c.field);
     else
       config[c.field] = c.value;
-    write(path, config.dump());
+    write_file(path, config.dump());
     expect_contains(error_of([&] { read_config(path); }), {path.string() + ": "});
     expect_contains(error_of([&] { read_config(path); }), c.phrases);
   }
   for (const char* text : {"", "{", "nonsense", "{\"a\": \xff}", "{} x"}) {
-    write(path, text);
+    write_file(path, text);
     expect_contains(error_of([&] { read_config(path); }), {path.string(), "not valid JSON"});
   }
-  write(path, "[1, 2]");
+  write_file(path, "[1, 2]");
   expect_contains(error_of([&] { read_config(path); }), {path.string(), "must be a JSON object"});
 }
 
@@ -195,7 +119,7 @@ TEST(Config, AcceptsEquivalentSpellings) {
   config["activation_function"] = "gelu_pytorch_tanh";
   config["n_inner"] = 16;
   config["tie_word_embeddings"] = false;
-  write(dir / "config.json", config.dump());
+  write_file(dir / "config.json", config.dump());
   EXPECT_FALSE(read_config(dir / "config.json").tied_head);
 }
 
@@ -215,7 +139,7 @@ TEST(SafeTensors, ReadsEveryDtypeExactly) {
   std::string data = "x";
   auto append = [&](const void* p, size_t n) { data.append(static_cast<const char*>(p), n); };
   append(b, 8), append(c, 6), append(d, 4), append("zz", 2), append(&g, 2);
-  write(dir / "t.safetensors", safetensors(header, data));
+  write_file(dir / "t.safetensors", safetensors(header, data));
 
   const SafeTensors file(dir / "t.safetensors");
   EXPECT_EQ(file.names(), (std::vector<std::string>{"a", "b", "c", "d", "e", "f", "g"}));
@@ -260,6 +184,7 @@ TEST(SafeTensors, MalformedFiles) {
       {safetensors("{\"\xff\":1}", ""), {"header", "not valid JSON"}},
       {safetensors(std::string(100'000, '['), ""), {"header", "not valid JSON"}},
       {safetensors("[]", ""), {"header", "must be a JSON object"}},
+      {safetensors("{\"a\\nb\":1}", ""), {"\"a\\nb\"", "control characters"}},
       {one("3", 0), {"'x'", "must be an object"}},
       {one("{}", 0), {"'x'", "dtype", "missing"}},
       {one(R"({"dtype":3})", 0), {"'x'", "dtype", "must be a string"}},
@@ -291,7 +216,7 @@ TEST(SafeTensors, MalformedFiles) {
   TempDir dir;
   const fs::path path = dir / "bad.safetensors";
   for (const Case& c : cases) {
-    write(path, c.file);
+    write_file(path, c.file);
     const std::string text = error_of([&] { SafeTensors file(path); });
     expect_contains(text, {path.string() + ": "});
     expect_contains(text, c.phrases);
@@ -304,16 +229,6 @@ TEST(SafeTensors, PathsThatAreNoFiles) {
   expect_contains(error_of([&] { SafeTensors file(dir.path()); }), {dir.path().string(), "is a directory"});
   expect_contains(error_of([&] { SafeTensors file("/dev/null"); }), {"/dev/null", "not a regular file"});
 }
-
-// What a case changes before the small checkpoint is written.
-struct Small {
-  json config = small_config();
-  Shapes shapes = small_shapes();
-  void write_to(const TempDir& dir) const {
-    write(dir / "config.json", config.dump());
-    write(dir / "model.safetensors", f32_file(shapes));
-  }
-};
 
 TEST(Checkpoint, OpensDemo) {
   const Checkpoint demo(kDemo);
@@ -328,12 +243,12 @@ TEST(Checkpoint, OpensDemo) {
 TEST(Checkpoint, ResolvesNamesWithAndWithoutPrefix) {
   for (const std::string prefix : {"", "transformer."}) {
     TempDir dir;
-    Small small;
+    SmallCheckpoint small;
     small.shapes.clear();
     for (const auto& [name, shape] : small_shapes()) small.shapes[prefix + name] = shape;
     small.shapes[prefix + "h.0.attn.bias"] = {1, 1, 4, 4};
     small.shapes[prefix + "h.1.attn.masked_bias"] = {};
-    small.write_to(dir);
+    small.write_to(dir.path());
     const Checkpoint checkpoint(dir.path());
     const SafeTensors file(dir / "model.safetensors");
     EXPECT_EQ(to_f32(checkpoint.layer(1).ln_2.bias), to_f32(file.get(prefix + "h.1.ln_2.bias")));
@@ -345,17 +260,17 @@ TEST(Checkpoint, ResolvesNamesWithAndWithoutPrefix) {
 
 TEST(Checkpoint, OwnHead) {
   TempDir dir;
-  Small small;
+  SmallCheckpoint small;
   small.config["tie_word_embeddings"] = false;
   small.shapes["lm_head.weight"] = {5, 4};
-  small.write_to(dir);
+  small.write_to(dir.path());
   const Checkpoint checkpoint(dir.path());
   EXPECT_NE(to_f32(checkpoint.lm_head()), to_f32(checkpoint.wte()));
 }
 
 TEST(Checkpoint, TiedHeadMayBeStoredTwice) {
   TempDir dir;
-  write(dir / "config.json", small_config().dump());
+  write_file(dir / "config.json", small_config().dump());
   // One value everywhere makes lm_head equal to wte.
   Shapes shapes = small_shapes();
   shapes["lm_head.weight"] = {5, 4};
@@ -363,7 +278,7 @@ TEST(Checkpoint, TiedHeadMayBeStoredTwice) {
   uint64_t header = 0;
   std::memcpy(&header, file.data(), 8);
   std::fill(file.begin() + 8 + static_cast<long>(header), file.end(), '\0');
-  write(dir / "model.safetensors", file);
+  write_file(dir / "model.safetensors", file);
   const Checkpoint checkpoint(dir.path());
   EXPECT_EQ(checkpoint.lm_head().data, checkpoint.wte().data);
 }
@@ -377,16 +292,16 @@ TEST(Checkpoint, ReadsShards) {
     (in_first ? first : second)[name] = shape;
     index["weight_map"][name] = in_first ? "a.safetensors" : "b.safetensors";
   }
-  write(dir / "config.json", small_config().dump());
-  write(dir / "a.safetensors", f32_file(first));
-  write(dir / "b.safetensors", f32_file(second));
+  write_file(dir / "config.json", small_config().dump());
+  write_file(dir / "a.safetensors", f32_file(first));
+  write_file(dir / "b.safetensors", f32_file(second));
   const fs::path path = dir / "model.safetensors.index.json";
-  write(path, index.dump());
+  write_file(path, index.dump());
   const Checkpoint checkpoint(dir.path());
   EXPECT_EQ(to_f32(checkpoint.wte()), to_f32(SafeTensors(dir / "b.safetensors").get("wte.weight")));
 
   auto fails = [&](const json& changed, const std::vector<std::string>& phrases) {
-    write(path, changed.dump());
+    write_file(path, changed.dump());
     expect_contains(error_of([&] { Checkpoint c(dir.path()); }), phrases);
   };
   json changed = index;
@@ -401,47 +316,47 @@ TEST(Checkpoint, ReadsShards) {
   fails({{"weight_map", json::object()}}, {path.string(), "weight_map"});
   fails(json::array(), {path.string(), "weight_map"});
   first["wte.weight"] = {5, 4};
-  write(dir / "a.safetensors", f32_file(first));
+  write_file(dir / "a.safetensors", f32_file(first));
   fails(index, {"b.safetensors", "'wte.weight'", "another shard"});
 }
 
 TEST(Checkpoint, Mismatches) {
   struct Case {
-    std::function<void(Small&)> change;
+    std::function<void(SmallCheckpoint&)> change;
     std::vector<std::string> phrases;
   };
   const Case cases[] = {
-      {[](Small& s) { s.shapes.erase("wpe.weight"); }, {"model.safetensors", "'wpe.weight'", "missing"}},
-      {[](Small& s) { s.shapes.erase("h.1.mlp.c_fc.bias"); }, {"'h.1.mlp.c_fc.bias'", "missing"}},
-      {[](Small& s) {
+      {[](SmallCheckpoint& s) { s.shapes.erase("wpe.weight"); }, {"model.safetensors", "'wpe.weight'", "missing"}},
+      {[](SmallCheckpoint& s) { s.shapes.erase("h.1.mlp.c_fc.bias"); }, {"'h.1.mlp.c_fc.bias'", "missing"}},
+      {[](SmallCheckpoint& s) {
          s.shapes["wte.weight"] = {6, 4};
        },
        {"model.safetensors", "'wte.weight'", "[6, 4]", "config.json", "[5, 4]"}},
-      {[](Small& s) {
+      {[](SmallCheckpoint& s) {
          s.shapes["h.0.attn.c_attn.weight"] = {12, 4};
        },
        {"'h.0.attn.c_attn.weight'", "[12, 4]", "[4, 12]"}},
-      {[](Small& s) {
+      {[](SmallCheckpoint& s) {
          s.shapes["h.0.ln_1.bias"] = {4, 1};
        },
        {"'h.0.ln_1.bias'", "[4, 1]", "[4]"}},
-      {[](Small& s) { s.config["n_layer"] = 3; }, {"'h.2.ln_1.weight'", "missing"}},
-      {[](Small& s) { s.config["n_layer"] = 1; }, {"'h.1.", "belongs to no layer", "n_layer = 1"}},
-      {[](Small& s) { s.config["tie_word_embeddings"] = false; }, {"'lm_head.weight'", "missing"}},
-      {[](Small& s) {
+      {[](SmallCheckpoint& s) { s.config["n_layer"] = 3; }, {"'h.2.ln_1.weight'", "missing"}},
+      {[](SmallCheckpoint& s) { s.config["n_layer"] = 1; }, {"'h.1.", "belongs to no layer", "n_layer = 1"}},
+      {[](SmallCheckpoint& s) { s.config["tie_word_embeddings"] = false; }, {"'lm_head.weight'", "missing"}},
+      {[](SmallCheckpoint& s) {
          s.shapes["lm_head.weight"] = {5, 4};
        },
        {"'lm_head.weight'", "differs", "tie_word_embeddings"}},
-      {[](Small& s) {
+      {[](SmallCheckpoint& s) {
          s.shapes["lm_head.weight"] = {4, 5};
        },
        {"'lm_head.weight'", "[4, 5]", "[5, 4]"}},
   };
   for (const Case& c : cases) {
     TempDir dir;
-    Small small;
+    SmallCheckpoint small;
     c.change(small);
-    small.write_to(dir);
+    small.write_to(dir.path());
     const std::string text = error_of([&] { Checkpoint checkpoint(dir.path()); });
     expect_contains(text, {dir.path().string()});
     expect_contains(text, c.phrases);
@@ -451,13 +366,76 @@ TEST(Checkpoint, Mismatches) {
 TEST(Checkpoint, MissingOrMisplacedFiles) {
   TempDir dir;
   auto error = [](const fs::path& path) { return error_of([&] { Checkpoint checkpoint(path); }); };
-  expect_contains(error(dir / "none"), {(dir / "none").string(), "no such directory"});
-  expect_contains(error(dir.path()), {"config.json", "No such file"});
-  write(dir / "config.json", small_config().dump());
+  expect_contains(error(dir / "none"),
+                  {(dir / "none").string(), "no such file or directory", "gpt2-dsl-make-checkpoint"});
+  expect_contains(error(dir.path()), {dir.path().string(), "neither config.json nor an llm.c checkpoint"});
+  write_file(dir / "config.json", small_config().dump());
   expect_contains(error(dir.path()), {"model.safetensors", "missing", "index.json"});
-  expect_contains(error(dir / "config.json"), {(dir / "config.json").string(), "is a file", "directory that holds"});
+  expect_contains(error(dir / "config.json"), {(dir / "config.json").string(), "magic", "directory that holds"});
   fs::create_directory(dir / "model.safetensors");
   expect_contains(error(dir.path()), {"model.safetensors", "is a directory"});
+}
+
+// ------------------------------------------------------------------------------------------- llm.c
+
+// Where each tensor begins in the small file, counted by hand from llm.c's train_gpt2.cu (fill_in_parameter_sizes).
+TEST(Llmc, TensorsStandInTheOrderOfLlmc) {
+  TempDir dir;
+  write_file(dir / "small.bin", SmallLlmc().bytes());
+  const LlmcFile file(dir / "small.bin");
+  EXPECT_EQ(file.dtype(), DType::f32);
+  EXPECT_EQ(file.config().vocab_size, 5);
+  EXPECT_EQ(file.config().num_layers, 2);
+  EXPECT_EQ(file.config().channels, 4);
+  const std::pair<const char*, float> begins[] = {{"wte.weight", 0},
+                                                  {"wpe.weight", 32},
+                                                  {"h.0.ln_1.weight", 48},
+                                                  {"h.1.ln_1.weight", 52},
+                                                  {"h.0.ln_1.bias", 56},
+                                                  {"h.0.attn.c_attn.weight", 64},
+                                                  {"h.1.attn.c_attn.weight", 112},
+                                                  {"h.0.attn.c_attn.bias", 160},
+                                                  {"h.0.attn.c_proj.weight", 184},
+                                                  {"h.1.attn.c_proj.bias", 220},
+                                                  {"h.0.ln_2.weight", 224},
+                                                  {"h.0.ln_2.bias", 232},
+                                                  {"h.0.mlp.c_fc.weight", 240},
+                                                  {"h.1.mlp.c_fc.weight", 304},
+                                                  {"h.0.mlp.c_fc.bias", 368},
+                                                  {"h.0.mlp.c_proj.weight", 400},
+                                                  {"h.1.mlp.c_proj.weight", 464},
+                                                  {"h.0.mlp.c_proj.bias", 528},
+                                                  {"ln_f.weight", 536},
+                                                  {"ln_f.bias", 540}};
+  for (const auto& [name, first] : begins) EXPECT_EQ(to_f32(file.get(name))[0], first) << name;
+  EXPECT_EQ(SmallLlmc().values.size(), 544u);
+  EXPECT_EQ(to_f32(file.get("wte.weight")).size(), 20u);  // without the padding
+}
+
+TEST(Llmc, LinearWeightsAreTransposed) {
+  TempDir dir;
+  write_file(dir / "small.bin", SmallLlmc().bytes());
+  const Checkpoint checkpoint(dir / "small.bin");
+  EXPECT_EQ(checkpoint.format(), CheckpointFormat::llmc);
+  const StoredTensor& qkv = checkpoint.layer(0).attn_c_attn.weight;
+  EXPECT_EQ(qkv.shape, (std::vector<int64_t>{4, 12}));
+  const std::vector<float> values = to_f32(qkv);
+  for (int in = 0; in < 4; ++in)
+    for (int out = 0; out < 12; ++out)
+      EXPECT_EQ(values[static_cast<size_t>(in * 12 + out)], static_cast<float>(64 + out * 4 + in));
+  EXPECT_EQ(qkv.place(4 * 7 + 2), "[2, 7]");
+  EXPECT_EQ(checkpoint.wte().place(4 * 3 + 2), "[3, 2]");
+}
+
+TEST(Llmc, ADirectoryMayHoldOneCheckpoint) {
+  TempDir dir;
+  write_file(dir / "gpt2_debug_state.bin", "another file of llm.c");
+  write_file(dir / "b.bin", SmallLlmc().bytes());
+  EXPECT_EQ(Checkpoint(dir.path()).format(), CheckpointFormat::llmc);
+  write_file(dir / "a.bin", SmallLlmc().bytes());
+  expect_contains(error_of([&] { Checkpoint c(dir.path()); }), {dir.path().string(), "a.bin, b.bin", "path of one"});
+  SmallCheckpoint().write_to(dir.path());  // a config.json decides
+  EXPECT_EQ(Checkpoint(dir.path()).format(), CheckpointFormat::hugging_face);
 }
 
 }  // namespace

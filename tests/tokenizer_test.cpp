@@ -2,15 +2,14 @@
 #include "models/gpt2/tokenizer.h"
 
 #include <gtest/gtest.h>
-#include <unistd.h>
 
+#include <cstring>
 #include <filesystem>
-#include <fstream>
 #include <nlohmann/json.hpp>
 #include <random>
-#include <sstream>
 
 #include "dsl/error.h"
+#include "tests/support/temp_dir.h"
 
 namespace wavetile {
 namespace {
@@ -24,34 +23,6 @@ const Tokenizer& tokenizer() {
   static const Tokenizer instance = Tokenizer::load(kVocab, "");
   return instance;
 }
-
-std::string read(const fs::path& path) {
-  std::ifstream file(path, std::ios::binary);
-  std::stringstream text;
-  text << file.rdbuf();
-  return text.str();
-}
-
-void write(const fs::path& path, const std::string& text) { std::ofstream(path, std::ios::binary) << text; }
-
-// A directory of this test's own: tests run in parallel.
-class TempDir {
- public:
-  TempDir() {
-    std::string name = (fs::temp_directory_path() / "wavetile-tokenizer-XXXXXX").string();
-    if (!mkdtemp(name.data())) throw std::runtime_error("mkdtemp: " + name);
-    path_ = name;
-  }
-  ~TempDir() {
-    std::error_code ignored;
-    fs::remove_all(path_, ignored);
-  }
-  fs::path operator/(const std::string& name) const { return path_ / name; }
-  const fs::path& path() const { return path_; }
-
- private:
-  fs::path path_;
-};
 
 template <class F>
 std::string error_of(F&& f) {
@@ -83,7 +54,7 @@ std::string utf8(uint32_t c) {
 }
 
 TEST(Tokenizer, AgreesWithReferences) {
-  const auto cases = nlohmann::json::parse(read(kRoot / "tests/golden/tokenizer.json"));
+  const auto cases = nlohmann::json::parse(read_file(kRoot / "tests/golden/tokenizer.json"));
   ASSERT_GE(cases.size(), 400u);
   for (const auto& item : cases) {
     const auto text = item["text"].get<std::string>();
@@ -94,7 +65,7 @@ TEST(Tokenizer, AgreesWithReferences) {
 }
 
 TEST(Tokenizer, EncodesPromptsOfDemoGolden) {
-  const auto golden = nlohmann::json::parse(read(kRoot / "models/gpt2/demo/golden.json"));
+  const auto golden = nlohmann::json::parse(read_file(kRoot / "models/gpt2/demo/golden.json"));
   ASSERT_FALSE(golden["prompts"].empty());
   for (const auto& item : golden["prompts"])
     EXPECT_EQ(tokenizer().encode(item["prompt"].get<std::string>()), item["ids"].get<std::vector<int32_t>>());
@@ -159,19 +130,111 @@ TEST(Tokenizer, InvalidUtf8NamesTheOffset) {
 
 TEST(Tokenizer, IdsFollowFromMerges) {
   TempDir dir;
-  write(dir / "merges.txt", read(kVocab / "vocab.bpe"));
+  write_file(dir / "merges.txt", read_file(kVocab / "vocab.bpe"));
   const Tokenizer derived = Tokenizer::load(dir.path(), "");
   ASSERT_EQ(derived.vocab_size(), tokenizer().vocab_size());
   for (int32_t id = 0; id < derived.vocab_size(); ++id) ASSERT_EQ(derived.decode(id), tokenizer().decode(id));
   EXPECT_EQ(derived.encode("Hello, world!"), tokenizer().encode("Hello, world!"));
 }
 
+// A directory with llm.c's gpt2_tokenizer.bin alone, made from the published files.
+void write_llmc_tokenizer(const TempDir& dir, int32_t version) {
+  std::string bytes = to_llmc_tokenizer(read_vocabulary(kVocab, ""));
+  bytes[4] = static_cast<char>(version);
+  if (version == 1) bytes.replace(12, 4, 4, '\0');  // where version 2 has the end of text
+  write_file(dir / "gpt2_tokenizer.bin", bytes);
+}
+
+// Its first bytes, by hand from llm.c's train_gpt2.py (write_tokenizer).
+TEST(LlmcTokenizer, HasLlmcsLayout) {
+  TempDir dir;
+  write_llmc_tokenizer(dir, 2);
+  const std::string bytes = read_file(dir / "gpt2_tokenizer.bin");
+  int32_t header[4];
+  std::memcpy(header, bytes.data(), sizeof header);
+  EXPECT_EQ(header[0], 20240328);
+  EXPECT_EQ(header[1], 2);
+  EXPECT_EQ(header[2], 50257);
+  EXPECT_EQ(header[3], 50256);
+  EXPECT_EQ(bytes.substr(1024, 4), "\1!\1\"");
+  EXPECT_EQ(bytes.substr(bytes.size() - 14), "\x0d<|endoftext|>");
+  EXPECT_EQ(bytes.size(), 1024 + 50257 + 320827u);
+}
+
+std::string random_text(std::mt19937& rng) {
+  static const char* const words[] = {"the",
+                                      " The",
+                                      "ing",
+                                      " 12345",
+                                      "'re",
+                                      "\n\n",
+                                      "  ",
+                                      "aaaa",
+                                      " antidisestablishmentarianism",
+                                      "\xc3\xa9",
+                                      "\xe6\x9d\xb1\xe4\xba\xac",
+                                      "\xf0\x9f\x9a\x80",
+                                      "!!!",
+                                      "-----",
+                                      "<|endoftext|>"};
+  std::string text;
+  for (unsigned n = rng() % 40; n > 0; --n) {
+    if (rng() % 3 == 0)
+      text += words[rng() % std::size(words)];
+    else if (rng() % 8 == 0)
+      text += utf8(0x80 + rng() % 0x700);
+    else
+      text += static_cast<char>(rng() % 4 ? 'a' + rng() % 26 : 1 + rng() % 127);
+  }
+  return text;
+}
+
+// Its merges follow from the ids, and every text must come out as with the published merges.
+TEST(LlmcTokenizer, EncodesAsVocabBpeDoes) {
+  for (int32_t version : {1, 2}) {
+    TempDir dir;
+    write_llmc_tokenizer(dir, version);
+    write_file(dir / "model.bin", "");
+    const Tokenizer llmc = Tokenizer::load(dir / "model.bin", "");
+    ASSERT_EQ(llmc.vocab_size(), 50257);
+    EXPECT_EQ(llmc.end_of_text(), 50256);
+    for (const auto& item : nlohmann::json::parse(read_file(kRoot / "tests/golden/tokenizer.json")))
+      ASSERT_EQ(llmc.encode(item["text"].get<std::string>()), item["ids"].get<std::vector<int32_t>>()) << item["text"];
+    std::mt19937 rng(20240328);
+    for (int i = 0; i < 20000; ++i) {
+      const std::string text = random_text(rng);
+      ASSERT_EQ(llmc.encode(text), tokenizer().encode(text)) << "case " << i << ": " << text;
+    }
+    for (int32_t id = 0; id < llmc.vocab_size(); ++id) {  // a token's own bytes, where they are UTF-8
+      Utf8Stream stream;
+      const std::string text = stream.push(llmc.decode(id)) + stream.flush();
+      ASSERT_EQ(llmc.encode(text), tokenizer().encode(text)) << id;
+    }
+  }
+}
+
+TEST(LlmcTokenizer, GivesThePublishedFilesBack) {
+  TempDir dir;
+  write_llmc_tokenizer(dir, 2);
+  const Vocabulary v = read_vocabulary(dir.path(), "");
+  const std::string published = read_file(kVocab / "vocab.bpe"), merges = to_merges_txt(v);
+  EXPECT_EQ(merges.substr(merges.find('\n')), published.substr(published.find('\n')));
+  EXPECT_EQ(nlohmann::json::parse(to_vocab_json(v)), nlohmann::json::parse(read_file(kVocab / "encoder.json")));
+}
+
+TEST(LlmcTokenizer, PublishedFilesComeFirst) {
+  TempDir dir;
+  write_file(dir / "gpt2_tokenizer.bin", "damaged");
+  write_file(dir / "merges.txt", "h e\n");
+  EXPECT_EQ(Tokenizer::load(dir.path(), kVocab).vocab_size(), 258);
+}
+
 TEST(Tokenizer, FileOfIdsWinsOverDerivation) {
   TempDir dir;
-  auto ids = nlohmann::json::parse(read(kVocab / "encoder.json"));
+  auto ids = nlohmann::json::parse(read_file(kVocab / "encoder.json"));
   std::swap(ids["A"], ids["B"]);
-  write(dir / "vocab.json", ids.dump());
-  write(dir / "merges.txt", read(kVocab / "vocab.bpe"));
+  write_file(dir / "vocab.json", ids.dump());
+  write_file(dir / "merges.txt", read_file(kVocab / "vocab.bpe"));
   EXPECT_EQ(Tokenizer::load(dir.path(), "").encode("A"), std::vector<int32_t>{33});
   EXPECT_EQ(tokenizer().encode("A"), std::vector<int32_t>{32});
 }
@@ -179,14 +242,14 @@ TEST(Tokenizer, FileOfIdsWinsOverDerivation) {
 TEST(Tokenizer, FallsBackOnlyWhereDirectoryHasNoVocabulary) {
   TempDir dir;
   EXPECT_EQ(Tokenizer::load(dir.path(), kVocab).vocab_size(), 50257);
-  write(dir / "merges.txt", "h e\n");
+  write_file(dir / "merges.txt", "h e\n");
   EXPECT_EQ(Tokenizer::load(dir.path(), kVocab).vocab_size(), 258);
 }
 
 TEST(Tokenizer, MalformedVocabularies) {
   std::string bytes;  // a vocabulary of the 256 bytes, left open at its end
   nlohmann::json small;
-  const auto ids = nlohmann::json::parse(read(kVocab / "encoder.json"));
+  const auto ids = nlohmann::json::parse(read_file(kVocab / "encoder.json"));
   for (const auto& [token, id] : ids.items())
     if (id < 256) small[token] = id;
   bytes = small.dump();
@@ -197,7 +260,7 @@ TEST(Tokenizer, MalformedVocabularies) {
     std::vector<std::string> phrases;
   };
   const Case cases[] = {
-      {"", "", {"no vocab.bpe or merges.txt"}},
+      {"", "", {"no vocab.bpe, merges.txt or gpt2_tokenizer.bin"}},
       {"", bytes + end, {"vocab.json", "no merges"}},
       {"#version: 0.2\nhe\n", "", {"merges.txt:2", "two tokens"}},
       {"h e\n h\n", "", {"merges.txt:2", "two tokens"}},
@@ -228,8 +291,8 @@ TEST(Tokenizer, MalformedVocabularies) {
   };
   for (const Case& c : cases) {
     TempDir dir;
-    if (!c.merges.empty()) write(dir / "merges.txt", c.merges);
-    if (!c.ids.empty()) write(dir / "vocab.json", c.ids == "-" ? "" : c.ids);
+    if (!c.merges.empty()) write_file(dir / "merges.txt", c.merges);
+    if (!c.ids.empty()) write_file(dir / "vocab.json", c.ids == "-" ? "" : c.ids);
     expect_contains(error_of([&] { Tokenizer::load(dir.path(), dir / "none"); }), c.phrases);
   }
   TempDir dir;

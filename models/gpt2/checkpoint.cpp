@@ -2,12 +2,15 @@
 #include "models/gpt2/checkpoint.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
+#include <algorithm>
 #include <cstring>
 #include <nlohmann/json.hpp>
 #include <set>
 
 #include "dsl/error.h"
+#include "models/gpt2/json.h"
 
 namespace wavetile {
 namespace {
@@ -25,17 +28,56 @@ bool ends_with(std::string_view text, std::string_view end) {
   return text.size() >= end.size() && text.substr(text.size() - end.size()) == end;
 }
 
+// The llm.c checkpoint in a directory without config.json.
+fs::path only_llmc_in(const fs::path& directory) {
+  std::vector<std::string> found;
+  std::error_code error;
+  for (fs::directory_iterator it(directory, error), end; !error && it != end; it.increment(error))
+    if (it->path().extension() == ".bin" && LlmcFile::is_one(it->path())) found.push_back(it->path().filename());
+  if (error) throw Error(fmt::format("{}: cannot list the directory: {}", directory.string(), error.message()));
+  std::sort(found.begin(), found.end());
+  if (found.empty())
+    throw Error(
+        fmt::format("{}: holds neither config.json nor an llm.c checkpoint (.bin); give a Hugging Face "
+                    "directory or an llm.c file",
+                    directory.string()));
+  if (found.size() > 1)
+    throw Error(fmt::format("{}: holds several llm.c checkpoints: {}; give the path of one", directory.string(),
+                            fmt::join(found, ", ")));
+  return directory / found[0];
+}
+
 }  // namespace
 
-Checkpoint::Checkpoint(const fs::path& directory) : directory_(directory) {
-  std::error_code ignored;  // a path that cannot be examined is reported as missing
-  if (!fs::exists(directory, ignored)) throw Error(fmt::format("{}: no such directory", directory.string()));
-  if (!fs::is_directory(directory, ignored))
-    throw Error(fmt::format("{}: is a file; give the directory that holds config.json and model.safetensors",
-                            directory.string()));
-  config_ = read_config(directory / "config.json");
-  open_files();
+std::string_view name_of(CheckpointFormat format) {
+  return format == CheckpointFormat::llmc ? "llm.c" : "Hugging Face";
+}
 
+void Checkpoint::open() {
+  std::error_code error;
+  const fs::file_status status = fs::status(path_, error);
+  if (status.type() == fs::file_type::not_found)
+    throw Error(
+        fmt::format("{}: no such file or directory; give a Hugging Face directory or an llm.c checkpoint "
+                    "(.bin), or make one with gpt2-dsl-make-checkpoint",
+                    path_.string()));
+  if (error) throw Error(fmt::format("{}: cannot examine it: {}", path_.string(), error.message()));
+  if (!fs::is_directory(status)) {
+    llmc_.emplace(path_);
+  } else if (const fs::path config = path_ / "config.json"; fs::exists(config, error)) {
+    config_ = read_config(config);
+    open_files();
+    return;
+  } else if (error) {
+    throw Error(fmt::format("{}: cannot examine it: {}", config.string(), error.message()));
+  } else {
+    llmc_.emplace(only_llmc_in(path_));
+  }
+  config_ = llmc_->config();
+}
+
+Checkpoint::Checkpoint(const fs::path& path) : path_(path) {
+  open();
   const int64_t c = config_.channels, mlp = config_.mlp_channels();
   wte_ = take("wte.weight", {config_.vocab_size, c});
   wpe_ = take("wpe.weight", {config_.max_seq_len, c});
@@ -51,7 +93,7 @@ Checkpoint::Checkpoint(const fs::path& directory) : directory_(directory) {
 }
 
 void Checkpoint::open_files() {
-  const fs::path single = directory_ / "model.safetensors", index = directory_ / "model.safetensors.index.json";
+  const fs::path single = path_ / "model.safetensors", index = path_ / "model.safetensors.index.json";
   std::error_code ignored;
   if (fs::exists(single, ignored)) {
     files_.emplace_back(single);
@@ -81,7 +123,7 @@ void Checkpoint::open_shards(const fs::path& index) {
   }
   std::set<std::string> seen;
   for (const std::string& name : names) {
-    const SafeTensors& shard = files_.emplace_back(directory_ / name);
+    const SafeTensors& shard = files_.emplace_back(path_ / name);
     for (const std::string& tensor : shard.names())
       if (!seen.insert(tensor).second)
         throw Error(fmt::format("{}: tensor '{}': another shard has it too", shard.path().string(), tensor));
@@ -89,7 +131,7 @@ void Checkpoint::open_shards(const fs::path& index) {
   for (const auto& [tensor, value] : map->items())
     if (!seen.count(tensor))
       throw Error(fmt::format("{}: tensor '{}': missing, although {} lists it",
-                              (directory_ / value.get<std::string>()).string(), tensor, index.filename().string()));
+                              (path_ / value.get<std::string>()).string(), tensor, index.filename().string()));
 }
 
 const SafeTensors* Checkpoint::find(const std::string& name) const {
@@ -99,6 +141,7 @@ const SafeTensors* Checkpoint::find(const std::string& name) const {
 }
 
 StoredTensor Checkpoint::take(const std::string& name, const std::vector<int64_t>& shape) const {
+  if (llmc_) return llmc_->get(name);
   std::string full = name;
   const SafeTensors* file = find(full);
   if (!file) file = find(full = std::string(kPrefix) + name);
@@ -108,7 +151,7 @@ StoredTensor Checkpoint::take(const std::string& name, const std::vector<int64_t
   StoredTensor tensor = file->get(full);
   if (tensor.shape != shape)
     throw Error(fmt::format("{}: tensor '{}': shape: {}, but {} asks for {}", file->path().string(), full,
-                            shape_str(tensor.shape), (directory_ / "config.json").string(), shape_str(shape)));
+                            shape_str(tensor.shape), (path_ / "config.json").string(), shape_str(shape)));
   return tensor;
 }
 
@@ -125,12 +168,16 @@ void Checkpoint::read_head() {
   StoredTensor own = take("lm_head.weight", wte_.shape);
   if (!config_.tied_head) {
     lm_head_ = own;
-  } else if (own.dtype != wte_.dtype || std::memcmp(own.data, wte_.data, own.num_bytes()) != 0) {
+    return;
+  }
+  const bool same = own.dtype == wte_.dtype && std::memcmp(own.data, wte_.data, own.num_bytes()) == 0;
+  release_pages(own.bytes());
+  release_pages(wte_.bytes());
+  if (!same)
     throw Error(
         fmt::format("{}: tensor 'lm_head.weight': differs from wte.weight, but {} ties them; set "
                     "tie_word_embeddings to false there, or remove the tensor",
-                    file->path().string(), (directory_ / "config.json").string()));
-  }
+                    file->path().string(), (path_ / "config.json").string()));
 }
 
 // A layer that the config does not know of means a model cut short, not a tensor to skip.
@@ -144,7 +191,7 @@ void Checkpoint::check_layers_are_all() const {
       for (int l = 0; l < config_.num_layers && !known; ++l) known = number == std::to_string(l);
       if (!known)
         throw Error(fmt::format("{}: tensor '{}': belongs to no layer: {} has n_layer = {}", file.path().string(), name,
-                                (directory_ / "config.json").string(), config_.num_layers));
+                                (path_ / "config.json").string(), config_.num_layers));
     }
   }
 }

@@ -102,7 +102,7 @@ int run_program(const std::string& name, int (*body)(int, char**), int argc, cha
   } catch (const ClosedPipe&) {
     return 0;
   } catch (const std::bad_alloc&) {
-    return fail(kFailure, "out of memory; use a smaller model, or --dtype bf16");
+    return fail(kFailure, "out of memory; use a smaller model, or a type of 16 bits (--dtype bf16)");
   } catch (const std::exception& e) {
     return fail(kFailure, e.what());
   }

@@ -7,7 +7,8 @@
 #include <string>
 
 #include "dsl/error.h"
-#include "models/gpt2/safetensors.h"
+#include "models/gpt2/json.h"
+#include "models/gpt2/mapped_file.h"
 
 namespace wavetile {
 namespace {
@@ -71,6 +72,37 @@ int64_t Config::total_params() const {
   return embeddings + num_layers * (2 * layer_norm + attention + feed_forward) + layer_norm + head;
 }
 
+std::vector<NamedShape> tensors_of(const Config& config) {
+  const int64_t c = config.channels, mlp = config.mlp_channels();
+  std::vector<NamedShape> all = {{"wte.weight", {config.vocab_size, c}}, {"wpe.weight", {config.max_seq_len, c}}};
+  auto pair = [&](const char* name, const std::vector<int64_t>& shape) {
+    for (int l = 0; l < config.num_layers; ++l)
+      all.push_back({fmt::format("h.{}.{}.weight", l, name), shape, shape.size() == 2});
+    for (int l = 0; l < config.num_layers; ++l) all.push_back({fmt::format("h.{}.{}.bias", l, name), {shape.back()}});
+  };
+  pair("ln_1", {c});
+  pair("attn.c_attn", {c, 3 * c});
+  pair("attn.c_proj", {c, c});
+  pair("ln_2", {c});
+  pair("mlp.c_fc", {c, mlp});
+  pair("mlp.c_proj", {mlp, c});
+  all.push_back({"ln_f.weight", {c}});
+  all.push_back({"ln_f.bias", {c}});
+  if (!config.tied_head) all.push_back({"lm_head.weight", {config.vocab_size, c}});
+  return all;
+}
+
+Config published_config(const std::string& size) {
+  struct Size {
+    const char* name;
+    int layers, heads, channels;
+  };
+  for (const Size& s :
+       {Size{"124M", 12, 12, 768}, {"355M", 24, 16, 1024}, {"774M", 36, 20, 1280}, {"1558M", 48, 25, 1600}})
+    if (size == s.name) return {1024, 50257, s.layers, s.heads, s.channels, 1e-5f, true};
+  throw Error(fmt::format("{}: no published GPT-2 has this size; they are 124M, 355M, 774M and 1558M", size));
+}
+
 Config read_config(const std::filesystem::path& path) {
   MappedFile file(path);
   const Reader in{path.string(), parse_json(file.text(), path.string())};
@@ -79,13 +111,12 @@ Config read_config(const std::filesystem::path& path) {
   if (in.object.contains("model_type") && in.get("model_type") != "gpt2")
     in.fail("model_type", "must be \"gpt2\", is " + excerpt(in.get("model_type")));
 
-  // The limits keep every product of extents far inside 64 bits.
   Config config;
-  config.max_seq_len = in.positive("n_positions", 1'000'000);
-  config.vocab_size = in.positive("vocab_size", 10'000'000);
-  config.num_layers = in.positive("n_layer", 10'000);
-  config.num_heads = in.positive("n_head", 1'000'000);
-  config.channels = in.positive("n_embd", 1'000'000);
+  config.max_seq_len = in.positive("n_positions", limits::kPositions);
+  config.vocab_size = in.positive("vocab_size", limits::kVocab);
+  config.num_layers = in.positive("n_layer", limits::kLayers);
+  config.num_heads = in.positive("n_head", limits::kHeads);
+  config.channels = in.positive("n_embd", limits::kChannels);
   config.layernorm_eps = in.epsilon("layer_norm_epsilon");
   config.tied_head = in.flag("tie_word_embeddings", true);
   if (config.channels % config.num_heads != 0)

@@ -24,7 +24,7 @@ Model::Model(const Checkpoint& checkpoint, DevicePtr device, ModelOptions option
     : config_(checkpoint.config()),
       device_(std::move(device)),
       options_(std::move(options)),
-      compiler_(std::make_unique<Compiler>(device_, options_.dump)) {
+      compiler_(std::make_unique<Compiler>(device_, options_.dump, options_.kernels)) {
   if (options_.context == 0) options_.context = config_.max_seq_len;
   if (options_.context < 1 || options_.context > config_.max_seq_len)
     throw Error(fmt::format("a context of {} positions; the model has 1 to {}", options_.context, config_.max_seq_len));
@@ -32,7 +32,7 @@ Model::Model(const Checkpoint& checkpoint, DevicePtr device, ModelOptions option
   ids_.resize(positions_.size());
   sampling_.resize(positions_.size());
   auto start = std::chrono::steady_clock::now();
-  weights_ = load_weights(checkpoint, *device_, options_.dtype);
+  weights_ = load_weights(checkpoint, *device_, options_.dtype, options_.progress);
   allocate();
   load_seconds_ = since(start);
   if (options_.cache)
@@ -145,6 +145,14 @@ void Model::put(const TensorView& to, int sequence, int32_t value) {
 
 void Model::set_sampling(const Sampling& sampling, int sequence) { sampling_.at(static_cast<size_t>(sequence)) = sampling; }
 
+void Model::run(Program& program) {
+  if (verify_ > 0) {
+    --verify_;
+    program.verify_next_run();
+  }
+  program.run();
+}
+
 void Model::reset(int sequence) {
   positions_.at(static_cast<size_t>(sequence)) = 0;
   ids_[static_cast<size_t>(sequence)].clear();
@@ -166,12 +174,12 @@ void Model::read(std::span<const int32_t> ids, int sequence) {
   put(start_, sequence, position);
   if (ids.size() == 1 && options_.sequences == 1) {
     put(next_, sequence, ids[0]);
-    decode(position + 1).run();
+    run(decode(position + 1));
   } else {
     prepare(static_cast<int>(ids.size()), sequence);
     device_->write(*small_, static_cast<size_t>(static_cast<char*>(prompt_.data) - static_cast<char*>(small_->address())),
                    ids.data(), ids.size() * 4);
-    prompt_pass_->run();
+    run(*prompt_pass_);
   }
   position += static_cast<int>(ids.size());
 }
@@ -185,7 +193,7 @@ void Model::recompute(int sequence) {
                  ids.data(), ids.size() * 4);
   put(start_, sequence, 0);
   put(last_, sequence, position(sequence) - 1);
-  prompt_pass_->run();
+  run(*prompt_pass_);
 }
 
 void Model::step(const std::vector<bool>& active) {
@@ -209,7 +217,7 @@ void Model::step(const std::vector<bool>& active) {
       if (runs) ++position;
     }
   }
-  if (options_.cache) decode(furthest).run();
+  if (options_.cache) run(decode(furthest));
 }
 
 int32_t Model::next(int sequence) {

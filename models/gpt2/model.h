@@ -5,6 +5,7 @@
 // others do never shows in its numbers.
 #pragma once
 
+#include <functional>
 #include <map>
 #include <memory>
 #include <span>
@@ -34,6 +35,8 @@ struct ModelOptions {
   int context = 0;    // positions of a sequence; 0: as many as the model has
   bool cache = true;  // false: every step computes all `context` positions again
   DumpTo dump = {};
+  CacheOptions kernels = {};                        // where compiled kernels are kept
+  std::function<void(double)> progress = {};        // of loading the weights: from 0 to 1
 };
 
 class Model {
@@ -86,6 +89,10 @@ class Model {
   std::vector<CallTimes> times() const;         // of decode steps, prompts of one token included
   std::vector<CallTimes> prompt_times() const;  // of prompts of the length prepared last
   size_t launches_a_step() const;
+  /// Checks every call of the next pass or step, and of this many after it, against the IR interpreter.
+  /// What runs then throws VerifyError naming kernel, element, both values and the kernel's line.
+  void verify(int passes) { verify_ = passes; }
+  CacheStats kernel_cache() const { return compiler_->cache(); }
 
  private:
   // A plan with memory for so many rows, and the program that was recorded with it last.
@@ -100,6 +107,7 @@ class Model {
   std::unique_ptr<Program> record(const Plan& plan, const Pass& pass, const TensorView& next);
   Program& decode(int positions);
   void recompute(int sequence);
+  void run(Program& program);
   BufferPtr touched(size_t bytes);
   void put(const TensorView& to, int sequence, int32_t value);
   void check_id(int32_t id) const;
@@ -118,6 +126,7 @@ class Model {
   std::unique_ptr<Program> prompt_pass_;
   int prompt_rows_ = 0, prompt_sequence_ = 0;  // that it was recorded for
   bool profiling_ = false;
+  int verify_ = 0;  // passes that are still to be checked
   std::vector<int> positions_;
   std::vector<Sampling> sampling_;
   std::vector<std::vector<int32_t>> ids_;  // read so far, where nothing is cached

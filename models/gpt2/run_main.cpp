@@ -12,6 +12,7 @@
 
 #include "models/gpt2/cli.h"
 #include "models/gpt2/options.h"
+#include "models/gpt2/progress.h"
 #include "models/gpt2/report.h"
 #include "models/gpt2/tokenizer.h"
 #include "wavetile_version.h"
@@ -91,14 +92,21 @@ void Run::open_files() {
 
 void Run::open_model(int sequences) {
   note(describe(checkpoint_->config()));
-  model_ = std::make_unique<Model>(*checkpoint_, device_,
+  std::optional<Progress> bar;
+  if (!options_.quiet) bar.emplace("loading");
+  model_ = stage(kBadModel, [&] { return std::make_unique<Model>(*checkpoint_, device_,
                                    ModelOptions{.dtype = dtype_of(options_.dtype),
                                                 .plan = options_.plan,
                                                 .sequences = sequences,
                                                 .context = options_.context,
                                                 .cache = !options_.no_cache,
-                                                .dump = DumpTo{options_.dump}});
+                                                .dump = DumpTo{options_.dump},
+                                                .kernels = {.enabled = !options_.no_kernel_cache},
+                                                .progress = bar ? bar->callback() : std::function<void(double)>()});
+  });
+  bar.reset();
   model_->profile(options_.profile);
+  model_->verify(options_.verify_steps ? options_.verify_steps + 1 : 0);  // the prompt's pass is one more
   note(describe_memory(*model_));
 }
 

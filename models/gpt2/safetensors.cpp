@@ -1,28 +1,21 @@
 // Nothing in the header is believed: every number is checked against the file's length before it is used.
 #include "models/gpt2/safetensors.h"
 
-#include <fcntl.h>
 #include <fmt/format.h>
-#include <fmt/ranges.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include <algorithm>
-#include <cerrno>
 #include <cstring>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <utility>
 
 #include "dsl/error.h"
+#include "models/gpt2/json.h"
 
 namespace wavetile {
 namespace {
 
 using nlohmann::json;
-
-static_assert(std::endian::native == std::endian::little, "safetensors data is little-endian");
 
 // Bytes an element takes, for the dtypes the format has had from the start. Newer ones (some of which pack
 // several elements in a byte) are absent: their size goes unchecked, and asking for them is an error.
@@ -106,98 +99,6 @@ void check_coverage(const Entries& entries, size_t data_size, const std::string&
 
 }  // namespace
 
-MappedFile::MappedFile(std::filesystem::path path) : path_(std::move(path)) {
-  auto fail = [this](const char* what, int code) {
-    throw Error(fmt::format("{}: {}: {}", path_.string(), what, std::strerror(code)));
-  };
-  // O_NONBLOCK: opening a named pipe must not wait for a writer.
-  int fd = ::open(path_.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-  if (fd < 0) fail("cannot open", errno);
-  struct stat info {};
-  int code = ::fstat(fd, &info) != 0 ? errno : 0;
-  bool regular = S_ISREG(info.st_mode);
-  size_ = static_cast<size_t>(info.st_size);
-  if (code == 0 && regular && size_ > 0) {
-    void* data = ::mmap(nullptr, size_, PROT_READ, MAP_PRIVATE, fd, 0);
-    if (data == MAP_FAILED)
-      code = errno;
-    else
-      data_ = static_cast<const std::byte*>(data);
-  }
-  ::close(fd);
-  if (code != 0) fail("cannot map", code);
-  if (!regular)
-    throw Error(fmt::format("{}: {}; give a regular file", path_.string(),
-                            S_ISDIR(info.st_mode) ? "is a directory" : "is not a regular file"));
-}
-
-MappedFile::MappedFile(MappedFile&& other) noexcept
-    : path_(std::move(other.path_)), data_(std::exchange(other.data_, nullptr)), size_(std::exchange(other.size_, 0)) {}
-
-MappedFile::~MappedFile() {
-  if (data_) ::munmap(const_cast<std::byte*>(data_), size_);
-}
-
-json parse_json(std::string_view text, const std::string& where) {
-  try {
-    return json::parse(text);
-  } catch (const json::exception& e) {
-    throw Error(fmt::format("{}: not valid JSON: {}", where, e.what()));
-  }
-}
-
-std::string excerpt(const json& value) {
-  std::string text = value.dump(-1, ' ', true);
-  return text.size() <= 60 ? text : text.substr(0, 57) + "...";
-}
-
-int64_t StoredTensor::size() const {
-  int64_t product = 1;
-  for (int64_t extent : shape) product *= extent;
-  return product;
-}
-
-std::string shape_str(std::span<const int64_t> shape) { return fmt::format("[{}]", fmt::join(shape, ", ")); }
-
-namespace {
-
-// memcpy, since a file may place tensors at odd addresses.
-template <class Stored, class Convert>
-void convert(const std::byte* data, std::span<float> out, Convert from) {
-  for (size_t i = 0; i < out.size(); ++i) {
-    Stored value;
-    std::memcpy(&value, data + i * sizeof(Stored), sizeof(Stored));
-    out[i] = from(value);
-  }
-}
-
-}  // namespace
-
-void to_f32(const StoredTensor& tensor, std::span<float> out) {
-  if (static_cast<int64_t>(out.size()) != tensor.size())
-    throw InternalError(fmt::format("to_f32: {} elements of '{}' into {}", tensor.size(), tensor.name, out.size()));
-  if (out.empty()) return;
-  switch (tensor.dtype) {
-    case DType::f32:
-      std::memcpy(out.data(), tensor.data, out.size_bytes());
-      return;
-    case DType::f16:
-      convert<uint16_t>(tensor.data, out, from_f16);
-      return;
-    case DType::bf16:
-      convert<uint16_t>(tensor.data, out, from_bf16);
-      return;
-    default:
-      throw InternalError(fmt::format("to_f32: '{}' is {}", tensor.name, name_of(tensor.dtype)));
-  }
-}
-
-std::vector<float> to_f32(const StoredTensor& tensor) {
-  std::vector<float> result(static_cast<size_t>(tensor.size()));
-  to_f32(tensor, result);
-  return result;
-}
-
 SafeTensors::SafeTensors(const std::filesystem::path& path) : file_(path) {
   const std::string name = path.string();
   const std::span<const std::byte> bytes = file_.bytes();
@@ -218,6 +119,8 @@ SafeTensors::SafeTensors(const std::filesystem::path& path) : file_(path) {
 
   for (const auto& [tensor_name, tensor] : header.items()) {
     if (tensor_name == "__metadata__") continue;
+    if (std::any_of(tensor_name.begin(), tensor_name.end(), [](unsigned char c) { return c < ' '; }))
+      throw Error(fmt::format("{}: tensor {}: its name has control characters", name, excerpt(tensor_name)));
     const std::string where = fmt::format("{}: tensor '{}'", name, tensor_name);
     if (!tensor.is_object()) throw Error(fmt::format("{}: must be an object, is {}", where, excerpt(tensor)));
     const json& dtype = field(tensor, "dtype", where);
@@ -250,7 +153,7 @@ StoredTensor SafeTensors::get(std::string_view name) const {
   else
     throw Error(fmt::format("{}: tensor '{}': dtype: {} is not supported; convert it to F32, F16 or BF16",
                             path().string(), name, entry.dtype));
-  return {it->first, dtype, entry.shape, data_ + entry.begin};
+  return {it->first, dtype, entry.shape, data_ + entry.begin, path().string()};
 }
 
 }  // namespace wavetile

@@ -6,59 +6,14 @@
 #include <cstdint>
 #include <filesystem>
 #include <map>
-#include <nlohmann/json_fwd.hpp>
-#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
-#include "dsl/dtype.h"
+#include "models/gpt2/mapped_file.h"
+#include "models/gpt2/stored_tensor.h"
 
 namespace wavetile {
-
-/// A regular file, mapped read-only and private. The file must not be truncated while it is mapped.
-class MappedFile {
- public:
-  /// Throws Error naming the path if it is missing, a directory, not a regular file, or not readable.
-  explicit MappedFile(std::filesystem::path path);
-  ~MappedFile();
-  MappedFile(MappedFile&& other) noexcept;
-  MappedFile& operator=(MappedFile&&) = delete;
-
-  const std::filesystem::path& path() const { return path_; }
-  std::span<const std::byte> bytes() const { return {data_, size_}; }
-  std::string_view text() const { return {reinterpret_cast<const char*>(data_), size_}; }
-
- private:
-  std::filesystem::path path_;
-  const std::byte* data_ = nullptr;
-  size_t size_ = 0;
-};
-
-/// Parses JSON out of a file. Throws Error: "<where>: not valid JSON: <what and at which byte>".
-nlohmann::json parse_json(std::string_view text, const std::string& where);
-
-/// A value of an untrusted file for a message: escaped to ASCII, and short whatever the file holds.
-std::string excerpt(const nlohmann::json& value);
-
-/// A view of one tensor in a file: row-major, little-endian, not necessarily aligned to its element size.
-/// Valid while the SafeTensors it came from lives (moving that is fine).
-struct StoredTensor {
-  std::string name;
-  DType dtype = DType::f32;    ///< f32, f16 or bf16
-  std::vector<int64_t> shape;  ///< empty for a scalar
-  const std::byte* data = nullptr;
-
-  int64_t size() const;  ///< number of elements
-  size_t num_bytes() const { return static_cast<size_t>(size()) * static_cast<size_t>(size_of(dtype)); }
-};
-
-/// "[128, 384]"
-std::string shape_str(std::span<const int64_t> shape);
-
-/// Converts to f32, row-major; exact for every input. `out.size()` must equal `tensor.size()` (else InternalError).
-void to_f32(const StoredTensor& tensor, std::span<float> out);
-std::vector<float> to_f32(const StoredTensor& tensor);
 
 class SafeTensors {
  public:

@@ -11,6 +11,8 @@
 #include <unordered_map>
 #include <vector>
 
+#include "models/gpt2/vocabulary.h"
+
 struct pcre2_real_code_8;  // PCRE2's compiled pattern, kept out of this header
 
 namespace wavetile {
@@ -18,12 +20,11 @@ namespace wavetile {
 /// Immutable after load; any number of threads may use one.
 class Tokenizer {
  public:
-  static constexpr std::string_view kEndOfText = "<|endoftext|>";
+  static constexpr std::string_view kEndOfText = wavetile::kEndOfText;
 
-  /// Reads the merges (`vocab.bpe` or `merges.txt`) and the ids (`encoder.json` or `vocab.json`) from `directory`,
-  /// or from `fallback` where `directory` has neither. Without a file of ids they follow from the merges: the 256
-  /// bytes, the merges in order, <|endoftext|>. Throws Error naming path, line or token.
-  static Tokenizer load(const std::filesystem::path& directory, const std::filesystem::path& fallback);
+  /// Uses the vocabulary files beside a model, or those in `fallback`; see read_vocabulary.
+  static Tokenizer load(const std::filesystem::path& model, const std::filesystem::path& fallback);
+  explicit Tokenizer(Vocabulary vocabulary);
 
   /// Every occurrence of <|endoftext|> in the text is the special token. Throws Error naming the byte offset if the
   /// text is not valid UTF-8. Takes O(n log n) time whatever the text.
@@ -41,10 +42,6 @@ class Tokenizer {
   struct Merge {
     int32_t rank, id;  // lowest rank first; the merged token
   };
-  class Ids;
-
-  Tokenizer() = default;
-  void read_merges(std::string_view text, const std::string& path, const Ids& ids);
   void compile_pattern();
   void encode_ordinary(std::string_view text, std::vector<int32_t>& out) const;
   void encode_word(std::string_view word, std::vector<int32_t>& out) const;
@@ -52,7 +49,7 @@ class Tokenizer {
 
   std::vector<std::string> tokens_;             // bytes of each id
   std::array<int32_t, 256> byte_ids_{};         // id of each single byte
-  std::unordered_map<uint64_t, Merge> merges_;  // by left id << 32 | right id
+  std::unordered_map<uint64_t, Merge> merges_;  // by pair_key(left, right)
   int32_t end_of_text_ = -1;
   std::shared_ptr<const pcre2_real_code_8> pattern_;
 };

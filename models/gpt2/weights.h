@@ -2,8 +2,10 @@
 // packing that the kernels' schedules ask for; gains and biases in f32.
 #pragma once
 
+#include <functional>
 #include <vector>
 
+#include "dsl/error.h"
 #include "models/gpt2/checkpoint.h"
 #include "runtime/device.h"
 
@@ -34,7 +36,17 @@ struct Weights {
   size_t bytes_a_token = 0;  // what a decoded token has to read: everything but the position table, the head once
 };
 
-/// Converts (f32 -> bf16 and f16 round to nearest even, NaN stays NaN) and packs, on the device's threads.
-Weights load_weights(const Checkpoint& checkpoint, Device& device, DType dtype);
+/// A weight is NaN or infinite, in the file or after conversion to the compute type.
+class BadWeights : public Error {
+ public:
+  using Error::Error;
+};
+
+/// Converts (f32 -> bf16 and f16 round to nearest even) and packs, on the device's threads. Pages of the file are given
+/// back as they have been read: while it runs, the process holds the weights and a few megabytes. `progress` is called
+/// on this thread with the fraction done, from 0 to 1.
+/// @throws BadWeights naming file, tensor and element.
+Weights load_weights(const Checkpoint& checkpoint, Device& device, DType dtype,
+                     const std::function<void(double fraction)>& progress = {});
 
 }  // namespace wavetile

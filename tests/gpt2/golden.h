@@ -2,7 +2,6 @@
 #pragma once
 
 #include <gtest/gtest.h>
-#include <unistd.h>
 
 #include <cstdint>
 #include <cstdlib>
@@ -10,10 +9,11 @@
 #include <filesystem>
 #include <fstream>
 #include <nlohmann/json.hpp>
-#include <sstream>
 #include <string>
 #include <utility>
 #include <vector>
+
+#include "tests/support/temp_dir.h"
 
 namespace wavetile {
 
@@ -45,46 +45,21 @@ inline std::vector<GoldenPrompt> read_golden(const fs::path& model) {
   return all;
 }
 
-inline std::string read_file(const fs::path& path) {
-  std::stringstream bytes;
-  bytes << std::ifstream(path, std::ios::binary).rdbuf();
-  return bytes.str();
-}
-inline void write_file(const fs::path& path, const std::string& bytes) {
-  std::ofstream(path, std::ios::binary) << bytes;
-}
-
-/// A directory of a test's own: tests run in parallel.
-class TempDir {
- public:
-  TempDir() {
-    std::string name = (fs::temp_directory_path() / "wavetile-gpt2-XXXXXX").string();
-    if (!mkdtemp(name.data())) throw std::runtime_error("mkdtemp: " + name);
-    path_ = name;
-  }
-  ~TempDir() {
-    std::error_code ignored;
-    fs::remove_all(path_, ignored);
-  }
-  TempDir(const TempDir&) = delete;
-  fs::path operator/(const std::string& name) const { return path_ / name; }
-  const fs::path& path() const { return path_; }
-
- private:
-  fs::path path_;
-};
-
-/// A copy of the demo model with one bf16 element of a tensor set to NaN.
-inline void copy_with_nan(const fs::path& to, const std::string& tensor, size_t element) {
+/// A copy of the demo model with some elements of a tensor set to these bits of a bf16.
+inline void copy_with(const fs::path& to, const std::string& tensor, const std::vector<size_t>& elements,
+                      uint16_t bits) {
   fs::copy_file(kDemo / "config.json", to / "config.json");
   std::string bytes = read_file(kDemo / "model.safetensors");
   uint64_t header = 0;
   std::memcpy(&header, bytes.data(), 8);
   auto entries = nlohmann::json::parse(bytes.substr(8, header));
   if (!entries.contains(tensor)) throw std::runtime_error("no tensor " + tensor);
-  size_t at = 8 + header + entries[tensor]["data_offsets"][0].get<size_t>() + 2 * element;
-  bytes[at] = '\xc0', bytes[at + 1] = '\x7f';
+  for (size_t e : elements)
+    std::memcpy(&bytes[8 + header + entries[tensor]["data_offsets"][0].get<size_t>() + 2 * e], &bits, 2);
   write_file(to / "model.safetensors", bytes);
+}
+inline void copy_with_nan(const fs::path& to, const std::string& tensor, size_t element) {
+  copy_with(to, tensor, {element}, 0x7fc0);
 }
 
 }  // namespace wavetile

@@ -1,0 +1,16 @@
+// What the readers of this folder share about JSON. Private to it: its headers do not pass JSON on.
+#pragma once
+
+#include <nlohmann/json_fwd.hpp>
+#include <string>
+#include <string_view>
+
+namespace wavetile {
+
+/// Parses JSON out of a file. Throws Error: "<where>: not valid JSON: <what and at which byte>".
+nlohmann::json parse_json(std::string_view text, const std::string& where);
+
+/// A value of an untrusted file for a message: escaped to ASCII, and short whatever the file holds.
+std::string excerpt(const nlohmann::json& value);
+
+}  // namespace wavetile
