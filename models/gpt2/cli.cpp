@@ -55,22 +55,22 @@ std::string read_file(const std::string& path, const std::string& option) {
   return text;
 }
 
-OutputFile::OutputFile(std::string path, std::string what, std::string option)
+ResultFile::ResultFile(std::string path, std::string what, std::string option)
     : path_(std::move(path)), what_(std::move(what)), option_(std::move(option)) {
   if (path_.empty()) return;
   fd_ = open(path_.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
   if (fd_ < 0) fail(kUsage);
 }
-OutputFile::~OutputFile() {
+ResultFile::~ResultFile() {
   if (fd_ >= 0) close(fd_);
 }
-void OutputFile::write(std::string_view bytes) {
+void ResultFile::write(std::string_view bytes) {
   if (fd_ < 0) return;
   write_all(fd_, bytes, path_);
   int fd = std::exchange(fd_, -1);
   if (close(fd) != 0) fail(kFailure);
 }
-void OutputFile::fail(ExitCode code) const {
+void ResultFile::fail(ExitCode code) const {
   throw Failure{code, fmt::format("{}: cannot write the {}: {}; give {} a file that can be written", path_, what_,
                                   std::strerror(errno), option_)};
 }

@@ -31,12 +31,12 @@ void print_note(std::string_view text) noexcept;  // to standard error
 std::string read_file(const std::string& path, const std::string& option);
 
 /// The bytes of a file that is written at once, so that it is known to be writable before the work begins.
-class OutputFile {
+class ResultFile {
  public:
   /// Creates the file, unless the path is empty. Throws Failure(kUsage).
-  OutputFile(std::string path, std::string what, std::string option);
-  ~OutputFile();
-  OutputFile(const OutputFile&) = delete;
+  ResultFile(std::string path, std::string what, std::string option);
+  ~ResultFile();
+  ResultFile(const ResultFile&) = delete;
   void write(std::string_view bytes);
 
  private:

@@ -82,7 +82,7 @@ DType dtype_of(const std::string& name) {
 void Run::open_files() {
   device_ = stage(kNoDevice, [&] { return Device::open(options_.device, {.threads = options_.threads, .level = {}}); });
   const double before = since_start();
-  checkpoint_ = stage(kBadModel, [&] { return Checkpoint(options_.model); });
+  stage(kBadModel, [&] { checkpoint_.emplace(options_.model); });
   tokenizer_ = stage(kBadModel, [&] { return Tokenizer::load(options_.model, data_dir(kSourceVocabDir, kInstalledVocabDir)); });
   files_seconds_ = since_start() - before;
   const int positions = checkpoint_->config().max_seq_len;
@@ -169,7 +169,7 @@ void Run::print_profile() const {
 
 int Run::text() {
   std::string prompt = options_.prompt_file.empty() ? options_.prompt : read_file(options_.prompt_file, "--prompt-file");
-  OutputFile logits(options_.logits, "logits", "--logits");
+  ResultFile logits(options_.logits, "logits", "--logits");
   open_files();
   Request request = options_.request;
   request.prompt = encode(prompt, "");

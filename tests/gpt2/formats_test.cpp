@@ -41,7 +41,7 @@ TEST_P(LlmcFormat, GivesTheSameModel) {
   const Tokenizer tokenizer = Tokenizer::load(dir / "m.bin", "");
 
   DevicePtr device = Device::open("cpu", {.threads = 1, .level = {}});
-  Model model(llmc, device, DType::f32);
+  Model model(llmc, device, {.dtype = DType::f32});
   {
     const Weights expected = load_weights(hugging_face, *device, DType::f32);
     ASSERT_EQ(model.weights().bytes, expected.bytes);

@@ -109,7 +109,9 @@ TEST_F(MakeCheckpoint, AnInterruptLeavesNothing) {
   const ProcessResult r = run({"--size", "1558M", "--out", file("hf")}, {.interrupt_after_ms = 300});
   EXPECT_NE(r.code, 0);
   EXPECT_EQ(files(), 0u);
-  if (r.code == 1) EXPECT_THAT(r.err, HasSubstr("interrupted"));
+  if (r.code == 1) {
+    EXPECT_THAT(r.err, HasSubstr("interrupted"));
+  }
 }
 
 TEST_F(MakeCheckpoint, HelpTeaches) {
