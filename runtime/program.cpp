@@ -43,6 +43,15 @@ void check_signature(const CompiledKernel& k, const std::vector<TensorView>& ten
   }
 }
 
+// A tensor that is not accessed has no rank in the graph, and so no extents among a launch's arguments.
+void check_dims(const Graph& g) {
+  for (const Op& op : g.ops)
+    if (op.kind == OpKind::param && op.param == ParamKind::dim && g.tensors[static_cast<size_t>(op.tensor)].rank == 0)
+      throw Error(op.loc, fmt::format("kernel '{}' asks for dim({}) of tensor '{}', which it does not access, and was "
+                                      "compiled without that extent; give it in the signature",
+                                      g.name, op.dim, g.tensors[static_cast<size_t>(op.tensor)].name));
+}
+
 }  // namespace
 
 void Program::add(const ModulePtr& m, const std::vector<TensorView>& tensors, const std::vector<double>& scalars,
@@ -69,10 +78,13 @@ void Program::add(const ModulePtr& m, const std::vector<TensorView>& tensors, co
   for (size_t stage = 0; stage < k.stages.size(); ++stage) {
     const Stage& s = k.stages[stage];
     Launch l{stage, {}, grid_of(s, all, scalars)};
-    for (const TensorView& t : all) {
+    check_dims(s.graph);
+    for (size_t i = 0; i < all.size(); ++i) {
+      const TensorView& t = all[i];
+      auto rank = static_cast<int64_t>(s.graph.tensors[i].rank);  // 0 if the kernel does not access it
       l.slots.push_back(static_cast<int64_t>(reinterpret_cast<intptr_t>(t.data)));
-      l.slots.insert(l.slots.end(), t.extents.begin(), t.extents.end());
-      l.slots.insert(l.slots.end(), t.strides.begin(), t.strides.end());
+      l.slots.insert(l.slots.end(), t.extents.begin(), t.extents.begin() + rank);
+      l.slots.insert(l.slots.end(), t.strides.begin(), t.strides.begin() + rank);
     }
     for (size_t i = 0; i < scalars.size(); ++i) {
       bool real = s.graph.scalars[i].dtype == DType::f32;

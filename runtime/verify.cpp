@@ -52,6 +52,14 @@ const Packing* packing_of(const CompiledKernel& k, size_t tensor) {
   return it == k.schedule.packing.end() ? nullptr : &it->second;
 }
 
+// Elements of a range's block in the compiled kernel: the schedule's, or what a default gave it.
+int block_of(const CompiledKernel& k, const RangeInfo& r) {
+  for (const Stage& s : k.stages)
+    for (const RangeInfo& compiled : s.graph.ranges)
+      if (compiled.name == r.name && compiled.tile > 0) return compiled.tile;
+  return 1;
+}
+
 // Steps of the innermost loops of the op that takes most of them, for ranges of these extents.
 double steps_of(const Graph& g, const Region& region, const Axes& around, const std::vector<double>& extents) {
   double most = 1;
@@ -89,7 +97,10 @@ std::vector<double> extents_at_launch(const Graph& g, const std::vector<TensorVi
 CallCheck::CallCheck(const CompiledKernel& k, std::vector<TensorView> tensors, std::vector<double> scalars,
                      const VerifyOptions& options)
     : kernel_(k), tensors_(std::move(tensors)), scalars_(std::move(scalars)), unpacked_(tensors_.size()) {
-  for (size_t t = 0; t < tensors_.size(); ++t) places_.push_back(places_of(tensors_[t], packing_of(k, t)));
+  for (size_t t = 0; t < tensors_.size(); ++t) {
+    const TensorParam& p = k.graph.tensors[t];  // what is not accessed need not have memory
+    places_.push_back(p.read || p.written ? places_of(tensors_[t], packing_of(k, t)) : Places{});
+  }
   copy_spans();
   interpret_call(options);
   poison();
@@ -114,7 +125,7 @@ CallCheck::Places CallCheck::places_of(const TensorView& v, const Packing* p) {
 // f(index, address) for each element, row by row.
 template <class F>
 void CallCheck::for_elements(const TensorView& v, const Places& p, F f) {
-  if (elements_of(v) == 0) return;
+  if (p.lo == p.hi) return;
   std::vector<int64_t> at(v.extents.size(), 0);
   const size_t rank = at.size();
   auto* data = static_cast<char*>(v.data);
@@ -198,10 +209,7 @@ void CallCheck::narrow(Graph& g, const VerifyOptions& options) {
       if (g.ranges[r].kind == RangeKind::parallel) grid.push_back(static_cast<RangeId>(r));
     return steps_of(kernel_.graph, kernel_.graph.body, grid, window);
   };
-  auto block = [&](size_t r) {
-    auto it = kernel_.schedule.tile.find(g.ranges[r].name);
-    return it == kernel_.schedule.tile.end() ? 1.0 : it->second;
-  };
+  auto block = [&](size_t r) { return static_cast<double>(block_of(kernel_, g.ranges[r])); };
   while (steps() > options.most) {
     size_t longest = g.ranges.size();
     for (size_t r = 0; r < g.ranges.size(); ++r)
@@ -245,12 +253,11 @@ void CallCheck::interpret_call(const VerifyOptions& options) {
     views.push_back(dense(DType::f32, o.errors.data(), o.want.extents));
     views.push_back(dense(DType::i32, o.sites.data(), o.want.extents));
   }
-  InterpretOptions cut;  // a kernel that asks for the ends of its blocks sees the schedule's
+  InterpretOptions cut;  // a kernel that asks for the ends of its blocks sees those that it was compiled with
   for (const Op& op : kernel_.graph.ops)
     if (op.kind == OpKind::iota && op.iota != IotaKind::coordinate) {
       const RangeInfo& r = kernel_.graph.range(op.range);
-      auto it = kernel_.schedule.tile.find(r.name);
-      if (it != kernel_.schedule.tile.end() && r.kind != RangeKind::whole) cut.tile[r.name] = it->second;
+      if (r.kind != RangeKind::whole) cut.tile[r.name] = block_of(kernel_, r);
     }
   interpret(b.graph, views, scalars_, cut);
 }

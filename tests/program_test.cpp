@@ -272,6 +272,19 @@ TEST(Verify, WindowsFindWhatTheyLandOn) {
   EXPECT_LT(caught, 20);
 }
 
+TEST(Verify, EndsOfBlocksAndTensorsThatNothingReads) {
+  Kernel ends("ends", {"X", "Unused", "Y"}, [](Tensor<f32> X, Tensor<f32>, Tensor<f32> Y) {
+    Range r = parallel("r", X.dim(0));
+    Y(r) = X(r) + cast<f32>(first(r) * 1000 + last(r));
+  });
+  Tensors t;
+  std::vector<TensorView> tensors{t.add(DType::f32, {333}), {DType::f32, nullptr, {5}, {1}}, t.add(DType::f32, {333})};
+  for (const Schedule& s : {Schedule{}, Schedule{.tile = {{"r", 7}}}}) {
+    EXPECT_EQ(found(module_of(ends, tensors, s), tensors).text, "");
+    EXPECT_EQ(found(module_of(ends, tensors, s), tensors, {100, 3}).text, "");
+  }
+}
+
 TEST(Verify, OnlyTheNextRun) {
   Tensors t;
   std::vector<TensorView> tensors{t.add(DType::f32, {9, 30}), t.add(DType::f32, {30, 21}), t.add(DType::f32, {9, 21})};
@@ -320,6 +333,29 @@ TEST(Program, AKernelInStagesIsOneCallAndItsWorkIsAskedForEachTime) {
   EXPECT_EQ(times[0].work.flops, 30);
   EXPECT_GT(times[0].seconds, 0);
   EXPECT_GT(times[0].grid, 0);
+}
+
+TEST(Program, TensorsThatAreOnlyAskedForTheirSize) {
+  Kernel filled("filled", {"Like", "Y"}, [](Tensor<f32> Like, Tensor<f32> Y) {
+    Range i = parallel("i", Like.dim(1));
+    Y(i) = fill(7, i);
+  });
+  Tensors t;
+  TensorView like{DType::f32, nullptr, {3, 10}, {10, 1}}, y = t.add(DType::f32, {12});
+  EXPECT_NO_THROW(verified(module_of(filled, {like, y}), {like, y}));
+  EXPECT_EQ(static_cast<float*>(y.data)[9], 7);
+  EXPECT_NE(static_cast<float*>(y.data)[10], 7);
+  Signature sig = signature_of(std::vector{like, y});
+  sig[0].extents[1].reset();
+  Program p(device());
+  try {
+    p.add(device()->load(compile(filled, sig, {}, device()->target())), {like, y});
+    FAIL();
+  } catch (const Error& e) {
+    EXPECT_THAT(e.what(), HasSubstr("program_test.cpp:"));
+    EXPECT_THAT(e.what(), HasSubstr("dim(1) of tensor 'Like'"));
+  }
+  EXPECT_EQ(p.calls(), 0u);
 }
 
 TEST(Device, ViewsThatDoNotFit) {
