@@ -13,6 +13,7 @@
 #include "bench/machine.h"
 #include "bench/support.h"
 #include "kernels/kernels.h"
+#include "kernels/sampling.h"
 #include "kernels/schedules.h"
 #include "wavetile_version.h"
 
@@ -259,6 +260,27 @@ void add_permute(std::vector<Maker>& all, std::int64_t m) {
                  }});
 }
 
+/// Every row draws without filters, or keeps the top 50 of its logits.
+void add_sampling(std::vector<Maker>& all, std::int64_t m) {
+  const Operand v{DType::f32, "mv", -10, 10}, settings{DType::f32, "mr", 1, 1}, least{DType::f32, "m", -20, -20};
+  const Operand id{DType::i32, "m", 0, 1000};
+  const auto add = [&](const char* title, Kernel (*kernel)(), std::vector<Operand> operands) {
+    const std::string name = fmt::format("{}/f32/M:{}/V:{}", title, m, kVocabulary);
+    all.push_back({name, [=](const Caps& caps) {
+                     return Case{.name = name,
+                                 .kernel = kernel(),
+                                 .schedule = kernels::sampling_schedule(caps),
+                                 .extents = {{'m', m}, {'v', kVocabulary}, {'r', 4}, {'w', 3}},
+                                 .operands = operands,
+                                 .independent = "m"};
+                   }});
+  };
+  add("adjust_logits", kernels::adjust_logits, {v, {DType::u8, "mv", 0, 1}, settings, v});
+  add("sampling_threshold", kernels::sampling_threshold,
+      {v, settings, {DType::i32, "mw", 50, 50}, {DType::i32, "mv", 0, 1000}, least});
+  add("draw_token", kernels::draw_token, {v, least, settings, {DType::i32, "mw", 0, 1000}, id, id});
+}
+
 std::vector<Maker> all_cases() {
   std::vector<Maker> all;
   for (DType t : {DType::f32, DType::bf16, DType::f16}) {
@@ -275,6 +297,7 @@ std::vector<Maker> all_cases() {
     }
   }
   add_row_kernels(all);
+  for (std::int64_t m : {1, 8}) add_sampling(all, m);
   for (std::int64_t m : {1, 64, 1024}) {
     add_causal_softmax(all, m);
     add_permute(all, m);

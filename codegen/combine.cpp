@@ -107,17 +107,16 @@ std::vector<Lowering::State> Lowering::across_warps(Reduction r, std::vector<Sta
   int bytes = 4 * slots * warps * per_warp;
   auto place = [&](int slot, LValue* w) {
     LValue* e = b_.CreateMul(b_.CreateAdd(b_.CreateMul(i32(slot), i32(warps)), w), i32(per_warp));
-    return per_warp > 1 && !caps_.simd ? b_.CreateAdd(e, lane()) : e;
+    return per_warp > 1 && !caps_.simd ? b_.CreateAdd(e, lane_) : e;
   };
   int slot = 0;
   for (const State& s : v)
     for (LValue* x : s)
-      b_.CreateAlignedStore(x, shared_slot(x->getType()->getScalarType(), place(slot++, warp()), bytes),
-                            llvm::Align(4));
+      b_.CreateAlignedStore(x, shared_slot(x->getType()->getScalarType(), place(slot++, warp_), bytes), llvm::Align(4));
   target_.barrier(b_);
   int own = 0;
   for (size_t bit : bits) own |= 1 << bit;
-  LValue* others = b_.CreateAnd(warp(), i32(~own));
+  LValue* others = b_.CreateAnd(warp_, i32(~own));
   slot = 0;
   std::vector<State> out;
   for (const State& s : v) {
@@ -445,8 +444,8 @@ Registers Lowering::convert(const Registers& v, const Layout& from, const Layout
           } else {
             uint64_t bits = 0;
             for (size_t i = 0; i < s.lanes.size(); ++i) bits |= uint64_t{s.lanes[i]} << i;
-            mine = b_.CreateTrunc(b_.CreateLShr(b_.getInt64(bits), b_.CreateZExt(lane(), b_.getInt64Ty())),
-                                  b_.getInt1Ty());
+            mine =
+                b_.CreateTrunc(b_.CreateLShr(b_.getInt64(bits), b_.CreateZExt(lane_, b_.getInt64Ty())), b_.getInt1Ty());
           }
           result = b_.CreateSelect(mine, x, result);
         }
@@ -480,16 +479,18 @@ Registers Lowering::convert(const Registers& v, const Layout& from, const Layout
   };
   llvm::Align align(static_cast<uint64_t>(size));
   auto lanes = static_cast<unsigned>(caps_.lanes);
-  for (int r = 0; r < from.registers(); ++r) {
-    LValue* x = v[static_cast<size_t>(r)];
-    if (dtype == DType::b1)
-      x = b_.CreateZExt(x, width(x) ? static_cast<llvm::Type*>(llvm::FixedVectorType::get(e, width(x))) : e);
-    LValue* p = shared_slot(e, place(from, r), elements * size);
-    if (width(x))
-      b_.CreateMaskedScatter(x, splat(b_, p, lanes), align);
-    else
-      b_.CreateAlignedStore(x, p, align);
-  }
+  store_where(owner(from), [&] {
+    for (int r = 0; r < from.registers(); ++r) {
+      LValue* x = v[static_cast<size_t>(r)];
+      if (dtype == DType::b1)
+        x = b_.CreateZExt(x, width(x) ? static_cast<llvm::Type*>(llvm::FixedVectorType::get(e, width(x))) : e);
+      LValue* p = shared_slot(e, place(from, r), elements * size);
+      if (width(x))
+        b_.CreateMaskedScatter(x, splat(b_, p, lanes), align);
+      else
+        b_.CreateAlignedStore(x, p, align);
+    }
+  });
   target_.barrier(b_);
   for (int r = 0; r < to.registers(); ++r) {
     LValue* p = shared_slot(e, place(to, r), elements * size);

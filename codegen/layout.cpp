@@ -49,7 +49,6 @@ int Layout::position(RangeId axis) const {
 }
 
 bool Layout::lane_uniform() const { return std::all_of(lane.begin(), lane.end(), zero); }
-bool Layout::warp_uniform() const { return std::all_of(warp.begin(), warp.end(), zero); }
 
 Layout Layout::restricted(const Axes& keep) const {
   Layout l;

@@ -39,9 +39,8 @@ struct Layout {
     auto p = position(axis);
     return p < 0 ? 1 : reps[size_t(p)] * block[size_t(p)];
   }
-  /// All lanes (and all warps) hold the same.
+  /// All lanes hold the same.
   bool lane_uniform() const;
-  bool warp_uniform() const;
   /// The layout of a tile with some of the axes only: bits that moved along the others replicate.
   Layout restricted(const Axes& keep) const;
   /// The layout after a reduction over `axis`.

@@ -125,9 +125,6 @@ std::vector<LValue*> Lowering::walk_grid(LValue* block) {
   return at;
 }
 
-LValue* Lowering::lane() { return lane_; }
-LValue* Lowering::warp() { return warp_; }
-
 // A number that a scalar is known to be a multiple of.
 int64_t Lowering::multiple_of(Value v) const {
   if (auto c = g().constant(v)) return static_cast<int64_t>(*c);
@@ -196,9 +193,9 @@ LValue* Lowering::from_bits(LValue* id, const Bases& bases, size_t axis) {
 }
 
 LValue* Lowering::local(const Layout& l, size_t axis) {
-  LValue* w = from_bits(warp(), l.warp, axis);
+  LValue* w = from_bits(warp_, l.warp, axis);
   if (!caps_.simd) {
-    LValue* t = from_bits(lane(), l.lane, axis);
+    LValue* t = from_bits(lane_, l.lane, axis);
     return !t ? w : !w ? t : b_.CreateOr(t, w);
   }
   bool moves = std::any_of(l.lane.begin(), l.lane.end(), [&](const Coord& c) { return c[axis] != 0; });
@@ -416,7 +413,7 @@ void Lowering::fold(const Op& op, int id) {
       base = i;
       state = in;
     }
-    if (!extent || *extent % info.tile != 0) {
+    if (info.tile > 1 && (!extent || *extent % info.tile != 0)) {
       auto* before = b_.GetInsertBlock();
       auto* rest = llvm::BasicBlock::Create(c, info.name + ".rest", f);
       auto* done = llvm::BasicBlock::Create(c, info.name + ".end", f);

@@ -82,6 +82,7 @@ class Lowering {
   llvm::Value* extent(int tensor, size_t dim);
   llvm::Value* pointer(int tensor, llvm::Type* element, llvm::Value* offset);
   std::optional<int64_t> fixed_stride(int tensor, size_t dim) const;
+  llvm::Value* owner(const Layout& l);
   void store_where(llvm::Value* mask, const std::function<void()>& body);
   llvm::Value* both(llvm::Value* a, llvm::Value* b);  // of two masks, null meaning all
 
@@ -114,8 +115,6 @@ class Lowering {
   llvm::Value* i32(int64_t x) { return b_.getInt32(static_cast<uint32_t>(x)); }
   llvm::Value* i64(int64_t x) { return b_.getInt64(static_cast<uint64_t>(x)); }
   Vec vec(llvm::Value* v) { return {&b_, v}; }
-  llvm::Value* lane();
-  llvm::Value* warp();
 
   const LaidOut& laid_;
   const Signature& sig_;

@@ -125,7 +125,7 @@ Lowering::Access Lowering::access(const Op& op, const Layout& l) {
         Layout lanes_only = l;
         if (caps_.simd) {  // the warp's share is the same in all lanes, and no part of what makes them contiguous
           lanes_only.warp.clear();
-          if (LValue* w = from_bits(warp(), l.warp, axis)) add_along(scaled_value(w));
+          if (LValue* w = from_bits(warp_, l.warp, axis)) add_along(scaled_value(w));
         }
         if (LValue* in_block = local(lanes_only, axis)) {
           if (width(in_block))
@@ -380,6 +380,14 @@ void Lowering::store_where(LValue* mask, const std::function<void()>& body) {
   b_.SetInsertPoint(done);
 }
 
+// Of the threads that hold the same elements, the one that stores them; null: each has its own.
+LValue* Lowering::owner(const Layout& l) {
+  LValue* mask = nullptr;
+  if (int w = l.replicas(l.warp)) mask = b_.CreateICmpEQ(b_.CreateAnd(warp_, i32(w)), i32(0));
+  int lanes = caps_.simd ? 0 : l.replicas(l.lane);
+  return lanes ? both(mask, b_.CreateICmpEQ(b_.CreateAnd(lane_, i32(lanes)), i32(0))) : mask;
+}
+
 void Lowering::store(const Op& op, const Layout& l) {
   Access a = access(op, l);
   DType dtype = g().tensors[static_cast<size_t>(op.tensor)].dtype;
@@ -390,18 +398,14 @@ void Lowering::store(const Op& op, const Layout& l) {
   auto lanes = static_cast<unsigned>(caps_.lanes);
   const Layout& from = laid_.of(op.args[0]);
 
-  // Of the places that hold the same element, one stores.
-  LValue* owner = nullptr;
-  if (int w = l.replicas(l.warp)) owner = b_.CreateICmpEQ(b_.CreateAnd(warp(), i32(w)), i32(0));
   int replicas = l.replicas(l.lane);
-  if (replicas && !caps_.simd) owner = both(owner, b_.CreateICmpEQ(b_.CreateAnd(lane(), i32(replicas)), i32(0)));
   LValue* lane_owner = nullptr;
   if (replicas && vector_registers(l)) {
     std::vector<llvm::Constant*> bits;
     for (int i = 0; i < caps_.lanes; ++i) bits.push_back(b_.getInt1((i & replicas) == 0));
     lane_owner = llvm::ConstantVector::get(bits);
   }
-  store_where(owner, [&] {
+  store_where(owner(l), [&] {
     auto element = [&](size_t r) {
       LValue* v = value(op.args[0])[static_cast<size_t>(part_register(l, static_cast<int>(r), from))];
       if (dtype == DType::b1)

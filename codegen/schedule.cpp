@@ -114,6 +114,11 @@ Graph apply_schedule(const Graph& g, const Schedule& s, const Signature& sig, co
                         "compiled; give that dimension in the signature, or make the range serial and fold over it",
                         r.name, g.name));
       r.tile = static_cast<int>(std::max<int64_t>(1, *extent));
+    } else if (r.tile > 0) {
+      if (given != s.tile.end() && given->second != r.tile)
+        throw Error(r.loc, fmt::format("the schedule gives range '{}' of kernel '{}' a tile of {}; the kernel makes it "
+                                       "a range of one element a block, so leave it out of the schedule",
+                                       r.name, g.name, given->second));
     } else if (given != s.tile.end()) {
       r.tile = given->second;
     } else if (r.kind == RangeKind::parallel) {

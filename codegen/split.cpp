@@ -116,8 +116,21 @@ class Splitter {
     return g;
   }
 
+  // Bounds of ranges that only the fold's body walks: it is gone.
+  void forget_bounds(Graph& g, const Region& body) const {
+    for (int id : body.ops) {
+      for (RangeInfo& r : g.ranges) {
+        if (r.lo.op == id) r.lo = {};
+        if (r.hi.op == id) r.hi = {};
+      }
+      forget_bounds(g, g_.ops[static_cast<size_t>(id)].body);
+    }
+  }
+
   Graph merged() {
-    Rewriter w(g_, [&](Rewriter& w, const Op& op, int id) -> std::optional<std::vector<Value>> {
+    Graph rest = g_;
+    forget_bounds(rest, fold_.body);
+    Rewriter w(rest, [&](Rewriter& w, const Op& op, int id) -> std::optional<std::vector<Value>> {
       if (id != id_) return {};
       Loc loc = op.loc;
       Type i32{DType::i32, {}};

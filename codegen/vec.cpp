@@ -249,8 +249,17 @@ Vec from_real(Vec x, DType to) {
       return x != like(x, 0);
     default: {  // truncates and saturates, NaN gives 0
       LType* t = shaped(x, llvm_type(b.getContext(), to));
-      return of(x, b.CreateIntrinsic(to == DType::u8 ? llvm::Intrinsic::fptoui_sat : llvm::Intrinsic::fptosi_sat,
-                                     {t, x.v->getType()}, {x.v}));
+      if (!width(x.v))
+        return of(x, b.CreateIntrinsic(to == DType::u8 ? llvm::Intrinsic::fptoui_sat : llvm::Intrinsic::fptosi_sat,
+                                       {t, x.v->getType()}, {x.v}));
+      // LLVM would take vectors apart. The greatest f32 below 2^31 stands for what is beyond it.
+      constexpr double below = 2147483520.0;
+      double lo = to == DType::i32 ? -2147483648.0 : to == DType::i8 ? -128 : 0;
+      double hi = to == DType::i32 ? below : to == DType::i8 ? 127 : 255;
+      Vec inside = clamped(select(is_nan(x), like(x, 0), x), lo, hi);
+      Vec r = of(x, b.CreateFPToSI(inside.v, shaped(x, b.getInt32Ty())));
+      if (to != DType::i32) return of(x, b.CreateTrunc(r.v, t));
+      return select(like(x, below) < x, like(r, 2147483647.0), r);
     }
   }
 }
@@ -260,8 +269,7 @@ Vec from_real(Vec x, DType to) {
 Vec cast(Vec a, DType from, DType to) {
   if (from == to) return a;
   auto& b = *a.b;
-  if (is_float(from)) return from_real(to_real(a, from), to);
-  if (is_float(to)) return from_real(to_real(a, from), to);
+  if (is_float(from) || is_float(to)) return from_real(to_real(a, from), to);
   if (to == DType::b1) return a != like(a, 0);
   return of(a, b.CreateIntCast(a.v, shaped(a, llvm_type(b.getContext(), to)), from != DType::u8 && from != DType::b1));
 }

@@ -82,6 +82,9 @@ class Range {
   RangeId id_ = -1;
 };
 Range parallel(std::string name, Arg extent, Loc loc = Loc::here());
+/// A parallel range that runs one element a block, whatever the schedule. So first(r) is the coordinate, and what is
+/// read there, Start(first(r)), is a scalar: a bound or a number of steps. Its axis may be reduced away.
+Range single(std::string name, Arg extent, Loc loc = Loc::here());
 Range whole(std::string name, Arg extent, Loc loc = Loc::here());
 Range serial(std::string name, Arg extent, Loc loc = Loc::here());      // [0, extent)
 Range serial(std::string name, Arg lo, Arg hi, Loc loc = Loc::here());  // [lo, hi)
@@ -174,9 +177,10 @@ class Param {
 // Arithmetic. Numbers take the type of the other operand; f16 and bf16 are computed as f32.
 #define WAVETILE_BINARY(op) Tile operator op(const Arg& a, const Arg& b);
 WAVETILE_BINARY(+)
-WAVETILE_BINARY(-) WAVETILE_BINARY(*) WAVETILE_BINARY(/) WAVETILE_BINARY(%) WAVETILE_BINARY(<) WAVETILE_BINARY(<=)
-    WAVETILE_BINARY(>) WAVETILE_BINARY(>=) WAVETILE_BINARY(==) WAVETILE_BINARY(!=) WAVETILE_BINARY(&) WAVETILE_BINARY(|)
-        WAVETILE_BINARY(^) WAVETILE_BINARY(<<) WAVETILE_BINARY(>>)
+WAVETILE_BINARY(-)
+WAVETILE_BINARY(*) WAVETILE_BINARY(/) WAVETILE_BINARY(%) WAVETILE_BINARY(<) WAVETILE_BINARY(<=) WAVETILE_BINARY(>)
+    WAVETILE_BINARY(>=) WAVETILE_BINARY(==) WAVETILE_BINARY(!=) WAVETILE_BINARY(&) WAVETILE_BINARY(|) WAVETILE_BINARY(^)
+        WAVETILE_BINARY(<<) WAVETILE_BINARY(>>)
 #undef WAVETILE_BINARY
             Tile
             operator-(const Arg& a);
@@ -185,8 +189,9 @@ Tile map(Fn fn, const std::vector<Arg>& args);  // any function of dsl/functions
 #define WAVETILE_UNARY(name) \
   inline Tile name(const Arg& a) { return map(Fn::name, {a}); }
 WAVETILE_UNARY(abs)
-WAVETILE_UNARY(exp) WAVETILE_UNARY(exp2) WAVETILE_UNARY(log) WAVETILE_UNARY(sqrt) WAVETILE_UNARY(rsqrt)
-    WAVETILE_UNARY(tanh) WAVETILE_UNARY(sin) WAVETILE_UNARY(cos) WAVETILE_UNARY(floor) WAVETILE_UNARY(round)
+WAVETILE_UNARY(exp)
+WAVETILE_UNARY(exp2) WAVETILE_UNARY(log) WAVETILE_UNARY(sqrt) WAVETILE_UNARY(rsqrt) WAVETILE_UNARY(tanh)
+    WAVETILE_UNARY(sin) WAVETILE_UNARY(cos) WAVETILE_UNARY(floor) WAVETILE_UNARY(round)
 #undef WAVETILE_UNARY
         inline Tile min(const Arg& a, const Arg& b) {
   return map(Fn::min, {a, b});
@@ -262,6 +267,21 @@ void each(Range r, Body body, Loc loc = Loc::here()) {
         return State{};
       },
       {}, loc);
+}
+
+/// The range of a loop of `steps` steps (an i32 scalar, also one computed on the device), for `repeat`.
+Range steps_range(Arg steps, Loc loc);
+
+/// body(step, state) `steps` times, from step 0; with 0 or 1 steps it is an if. No schedule changes it.
+template <class Body>
+Tile repeat(Arg steps, Tile init, Body body, Loc loc = Loc::here()) {
+  return fold(
+      steps_range(steps, loc), init, [&](Range r, Tile s) { return Tile(body(first(r, loc), s)); }, loc);
+}
+template <class Body>
+State repeat(Arg steps, State init, Body body, Loc loc = Loc::here()) {
+  return fold(
+      steps_range(steps, loc), init, [&](Range r, const State& s) { return State(body(first(r, loc), s)); }, loc);
 }
 
 namespace trace_detail {

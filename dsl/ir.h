@@ -99,7 +99,7 @@ struct RangeInfo {
   RangeKind kind;
   Value lo, hi;  // i32 scalars; no lo means 0
   Loc loc;
-  int tile = 0;  // elements of a block; 0 until the schedule sets it
+  int tile = 0;  // elements of a block; 0 until the schedule sets it, 1 from the start where the kernel says so
 };
 
 struct TensorParam {

@@ -18,7 +18,7 @@ bool known_at_launch(const Graph& g, Value v) {
          std::all_of(op.args.begin(), op.args.end(), [&](Value a) { return known_at_launch(g, a); });
 }
 
-Range make_range(RangeKind kind, std::string name, Value lo, Value hi, Loc loc) {
+Range make_range(RangeKind kind, std::string name, Value lo, Value hi, Loc loc, int tile = 0) {
   Builder& b = builder(loc);
   if (kind != RangeKind::serial && !known_at_launch(b.graph, hi))
     throw Error(loc, fmt::format("the extent of {} range '{}' is computed on the device; compute it from dims, scalar "
@@ -31,7 +31,7 @@ Range make_range(RangeKind kind, std::string name, Value lo, Value hi, Loc loc) 
                                    name, r.loc.str()));
   if (kind == RangeKind::parallel && b.scopes.size() > 1)
     throw Error(loc, fmt::format("parallel range '{}' is made inside a fold; make it before the fold", name));
-  b.graph.ranges.push_back({std::move(name), kind, lo, hi, loc, 0});
+  b.graph.ranges.push_back({std::move(name), kind, lo, hi, loc, tile});
   return Range(static_cast<RangeId>(b.graph.ranges.size()) - 1);
 }
 
@@ -44,7 +44,7 @@ Value iota(Range r, IotaKind kind, Loc loc) {
 }
 
 void check_reducible(const RangeInfo& r, std::string_view what, Loc loc) {
-  if (r.kind == RangeKind::parallel)
+  if (r.kind == RangeKind::parallel && r.tile != 1)
     throw Error(loc,
                 fmt::format("{} over parallel range '{}' (made at {}): a block sees only its own part of it; make the "
                             "range whole, or serial and fold over it",
@@ -74,6 +74,14 @@ Value reduce(Reduction reduction, const Arg& x, Range axis, DType dtype) {
 Range parallel(std::string name, Arg extent, Loc loc) {
   Value hi = scalar_of(extent, "a range's extent");
   return make_range(RangeKind::parallel, std::move(name), {}, hi, loc);
+}
+Range single(std::string name, Arg extent, Loc loc) {
+  Value hi = scalar_of(extent, "a range's extent");
+  return make_range(RangeKind::parallel, std::move(name), {}, hi, loc, 1);
+}
+Range steps_range(Arg steps, Loc loc) {
+  Value hi = scalar_of(steps, "a number of steps");
+  return make_range(RangeKind::serial, fmt::format("repeat.{}", builder(loc).graph.ranges.size()), {}, hi, loc, 1);
 }
 Range whole(std::string name, Arg extent, Loc loc) {
   Value hi = scalar_of(extent, "a range's extent");

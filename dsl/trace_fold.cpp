@@ -108,7 +108,7 @@ State fold_state(Range r, const State& init, const std::function<State(Range, co
       return merge(State(s.begin(), s.begin() + static_cast<long>(n)),
                    State(s.begin() + static_cast<long>(n), s.end()));
     });
-  } else if (n > 0) {
+  } else if (n > 0 && info.tile == 0) {  // a repeat is not split
     bool all = true;
     for (size_t i = 0; i < n; ++i) all &= adds(b.graph, op, i);
     if (all)

@@ -61,4 +61,14 @@ Kernel embedding(DType weights) {
   });
 }
 
+Kernel batched_embedding(DType weights) {
+  return with_float(weights, []<class W>(W) {
+    return Kernel("batched_embedding", {"Tokens", "Positions", "Id", "Start", "Y"},
+                  [](Tensor<W> Tokens, Tensor<W> Positions, Tensor<i32> Id, Tensor<i32> Start, Tensor<f32> Y) {
+                    Range seq = single("seq", Y.dim(0)), row = parallel("row", Y.dim(1)), c = parallel("col", Y.dim(2));
+                    Y(seq, row, c) = Tokens(c, Id(seq, row)) + Positions(row + Start(first(seq)), c);
+                  });
+  });
+}
+
 }  // namespace wavetile::kernels

@@ -50,6 +50,14 @@ Kernel append_to_cache(DType cache);
 /// matrix that it also is.
 Kernel embedding(DType weights);
 
+/// The same for a batch of sequences, each at a position of its own: O[seq,...] from Q[seq,...], K[seq,...], V[seq,...]
+/// and Start[seq]. A sequence's result is the same to the bit alone, in any batch, and without the axis.
+Kernel batched_attention(DType cache, double scale, DType out = DType::f32);
+/// K[seq, head, Start[seq] + row, :] = NewK[seq,head,row,:], and V likewise, in place.
+Kernel batched_append_to_cache(DType cache);
+/// Y[seq,row,c] = Tokens[Id[seq,row], c] + Positions[Start[seq] + row, c]
+Kernel batched_embedding(DType weights);
+
 /// x·Φ(x) by GPT-2's tanh form: 0.5 x (1 + tanh(sqrt(2/π) (x + 0.044715 x³))).   Y[row,c] = gelu(X[row,c])
 Kernel gelu();
 Tile gelu(Tile x);

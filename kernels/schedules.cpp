@@ -16,7 +16,7 @@ Packing weight_packing(const Caps& caps, DType weights) {
 DType input_type(const Caps& caps, DType weights) {
   return caps.bf16_dot && weights == DType::bf16 ? DType::bf16 : DType::f32;
 }
-Packing key_packing(const Caps& caps) { return {{{1, panel(caps)}}}; }
+Packing key_packing(const Caps& caps, bool batched) { return {{{batched ? 2 : 1, panel(caps)}}}; }
 
 // Rows × 2 vectors of accumulators fill the registers, with room for two vectors and a broadcast.
 static int accumulated_rows(const Caps& caps) { return caps.lanes >= 16 ? 12 : caps.lanes >= 8 ? 6 : 4; }
@@ -60,10 +60,10 @@ Schedule gemv_schedule(const Caps& caps, DType weights) {
   return s;
 }
 
-Schedule attention_schedule(const Caps& caps, bool one_row) {
+Schedule attention_schedule(const Caps& caps, bool one_row, bool batched) {
   Schedule s;
   if (caps.simd) {
-    s.packing = {{"K", key_packing(caps)}};
+    s.packing = {{"K", key_packing(caps, batched)}};
     s.tile = {{"head", 1}, {"m", one_row ? 1 : accumulated_rows(caps)}, {"t", one_row ? 8 * caps.lanes : panel(caps)}};
   } else {
     // A lane of a wide wave holds the same rows and keys as one of a narrow wave: fewer rows keep it out of scratch.
@@ -73,9 +73,9 @@ Schedule attention_schedule(const Caps& caps, bool one_row) {
   return s;
 }
 
-Schedule append_schedule(const Caps& caps) {
+Schedule append_schedule(const Caps& caps, bool batched) {
   Schedule s;
-  if (caps.simd) s.packing = {{"K", key_packing(caps)}};
+  if (caps.simd) s.packing = {{"K", key_packing(caps, batched)}};
   return s;
 }
 
@@ -87,5 +87,8 @@ Schedule embedding_schedule(const Caps& caps, DType weights) {
 }
 
 Schedule rows_schedule(const Caps&) { return {}; }
+
+// Six vectors at a time hide the latencies of a draw's long chains; more would not stay in the registers of a CPU.
+Schedule sampling_schedule(const Caps& caps) { return {.tile = {{"col", (caps.simd ? 6 : 8) * caps.lanes}}}; }
 
 }  // namespace wavetile::kernels

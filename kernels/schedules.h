@@ -14,14 +14,17 @@ int panel(const Caps& caps);
 Packing weight_packing(const Caps& caps, DType weights);
 /// The type that products want their other factor in.
 DType input_type(const Caps& caps, DType weights);
-/// How K[head,t,d] of a cache lies in memory: positions in the lanes.
-Packing key_packing(const Caps& caps);
+/// How K[head,t,d] of a cache lies in memory: positions in the lanes. `batched`: K[seq,head,t,d], and the schedules of
+/// the kernels with that axis.
+Packing key_packing(const Caps& caps, bool batched = false);
 
 Schedule matmul_schedule(const Caps& caps, DType weights, long rows_to_expect, long depth);
 Schedule gemv_schedule(const Caps& caps, DType weights);
-Schedule attention_schedule(const Caps& caps, bool one_row);
-Schedule append_schedule(const Caps& caps);
+Schedule attention_schedule(const Caps& caps, bool one_row, bool batched = false);
+Schedule append_schedule(const Caps& caps, bool batched = false);
 Schedule embedding_schedule(const Caps& caps, DType weights);
 Schedule rows_schedule(const Caps& caps);
+/// Of the kernels in sampling.h.
+Schedule sampling_schedule(const Caps& caps);
 
 }  // namespace wavetile::kernels

@@ -471,6 +471,49 @@ TEST(LaunchErrors, DimPastTheRank) {
   std::vector<TensorView> views{dense(DType::f32, x, {1}), dense(DType::f32, x + 1, {1})};
   expect(error_of([&] { check_launch(k.graph(), views, {}); }), line, {"tensor 'X' has 1 dimensions", "dim(1)"});
 }
+TEST(TraceErrors, StepsThatAreNoScalar) {
+  int line = 0;
+  expect(trace_error([&](X1 X, X1 Y) {
+           Range r = parallel("r", Y.dim(0));
+           Tile n = cast<i32>(X(r));
+           auto body = [](Scalar, Tile t) { return t; };
+           line = __LINE__; Y(r) = repeat(n, fill(0, r), body);
+         }), line, {"a number of steps must be an i32 scalar", "i32[r]"});
+}
+TEST(TraceErrors, StateThatARepeatChanges) {
+  int line = 0;
+  expect(trace_error([&](X1 X, X1 Y) {
+           Range r = parallel("r", Y.dim(0));
+           auto body = [&](Scalar, Tile t) { return t + X(r); };
+           line = __LINE__; Y(r) = repeat(3, fill(0), body);
+         }), line, {"carried value 0 starts as f32[]", "returns f32[r]", "fill(value, axes...)"});
+}
+TEST(TraceErrors, TileOfARepeatUsedOutside) {
+  int line = 0, begin = 0, made = 0;
+  std::string e = trace_error([&](X1 X, X1 Y) {
+    Range r = parallel("r", Y.dim(0));
+    Tile leaked;
+    auto body = [&](Scalar, Tile t) {
+      made = __LINE__; leaked = t + X(r);
+      return leaked;
+    };
+    begin = __LINE__; Tile total = repeat(3, fill(0, r), body);
+    line = __LINE__; Y(r) = total + leaked;
+  });
+  expect(e, line, {"made at " + at(made), "begins at " + at(begin)});
+}
+TEST_F(Launch, BlocksOfASingleRangeHaveOneElement) {
+  Kernel k("k", {"X", "Y"}, [](X1 X, X1 Y) {
+    Range r = single("r", X.dim(0));
+    Y(r) = X(r);
+  });
+  float x[2] = {1, 2}, y[2] = {};
+  std::vector<TensorView> v{dense(DType::f32, x, {2}), dense(DType::f32, y, {2})};
+  std::string e = error_of([&] { interpret(k.graph(), v, {}, {{{"r", 2}}, {}}); });
+  EXPECT_NE(e.find("option tile of 'r' is 2"), std::string::npos) << e;
+  interpret(k.graph(), v, {}, {{{"r", 1}}, {}});
+  EXPECT_EQ(y[1], 2);
+}
 TEST_F(Launch, InterpreterOptions) {
   for (InterpretOptions bad : {InterpretOptions{{{"col", 4}}, {}}, InterpretOptions{{{"none", 4}}, {}},
                                InterpretOptions{{{"row", 0}}, {}}, InterpretOptions{{}, {{"row", 2}}}}) {

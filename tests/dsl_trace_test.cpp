@@ -33,6 +33,34 @@ TEST(Trace, Softmax) {
   store Y[row, col] = %5
 )");
 }
+TEST(Trace, RepeatAndSingle) {
+  Kernel k("k", {"N", "X", "Y"}, [](Tensor<i32> N, Tensor<f32> X, Tensor<f32> Y) {
+    Range r = single("row", X.dim(0));
+    Scalar n = N(first(r));
+    Tile zero = fill(0, r);
+    Y(r) = repeat(n, zero, [=](Scalar step, Tile y) {
+      Tile x = X(r);
+      Tile s = cast<f32>(step);
+      return y + x * s;
+    });
+  });
+  EXPECT_EQ(print(k.graph()), R"(kernel k(N: i32 1d in, X: f32 1d in, Y: f32 1d out)
+  parallel row in [0, X.dim(0)) by 1
+  serial repeat.1 in [0, %1) by 1
+  %0 = first row : i32[]
+  %1 = load N[%0] : i32[]
+  %2 = 0.0 : f32[row]
+  %9 = fold repeat.1 from (%2) : f32[row]
+    body(%3):
+      %4 = first repeat.1 : i32[]
+      %5 = load X[row] : f32[row]
+      %6 = cast %4 : f32[]
+      %7 = mul %5, %6 : f32[row]
+      %8 = add %3, %7 : f32[row]
+      yield %8
+  store Y[row] = %9
+)");
+}
 TEST(Trace, Matmul) {
   Kernel k("matmul", {"A", "B", "C", "scale"}, [](Tensor<bf16> A, Tensor<bf16> B, Tensor<bf16> C, Param<f32> scale) {
     Range m = parallel("m", A.dim(0)), n = parallel("n", B.dim(1));

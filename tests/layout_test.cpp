@@ -86,7 +86,6 @@ TEST(Layout, PlacesEveryElementOnceAReplica) {
     ASSERT_EQ(count.size(), elements(l).size()) << l.text(two_ranges());
     for (const auto& [c, n] : count) ASSERT_EQ(n, replicas) << l.text(two_ranges());
     ASSERT_EQ(l.lane_uniform(), l.replicas(l.lane) == (1 << l.lane.size()) - 1);
-    ASSERT_EQ(l.warp_uniform(), l.replicas(l.warp) == (1 << l.warp.size()) - 1);
   }
 }
 

@@ -17,10 +17,10 @@ class FusedPlan : public Plan {
         caps_(caps),
         dtype_(weights.dtype),
         inputs_(kernels::input_type(caps, weights.dtype)),
-        attention_(kernels::attention(dtype_, 1 / std::sqrt(static_cast<double>(config.head_size())), inputs_)),
+        attention_(kernels::batched_attention(dtype_, 1 / std::sqrt(static_cast<double>(config.head_size())), inputs_)),
         layernorm_(kernels::layernorm(config.layernorm_eps, inputs_)),
-        embedding_(kernels::embedding(dtype_)),
-        append_(kernels::append_to_cache(dtype_)),
+        embedding_(kernels::batched_embedding(dtype_)),
+        append_(kernels::batched_append_to_cache(dtype_)),
         gather_(kernels::gather()),
         argmax_(kernels::argmax()) {}
 
@@ -28,7 +28,7 @@ class FusedPlan : public Plan {
 
   Cache cache_layout(int sequences, int positions) const override {
     const int64_t S = sequences, T = positions, H = config_.num_heads, D = config_.head_size();
-    const Packing keys = caps_.simd ? kernels::key_packing(caps_) : Packing{};
+    const Packing keys = caps_.simd ? kernels::key_packing(caps_, true) : Packing{};
     // The keys of each head are packed by themselves: [head][position / panel][size][panel].
     const int64_t panel = keys.blocks.empty() ? 1 : keys.blocks[0].size, padded = (T + panel - 1) / panel * panel;
     Cache c{dense<void>(dtype_, nullptr, {S, H, padded, D}), dense<void>(dtype_, nullptr, {S, H, padded, D})};
@@ -53,20 +53,24 @@ class FusedPlan : public Plan {
     const Schedule row = kernels::rows_schedule(caps_);
     const bool one = M == 1;
 
-    to.call(embedding_, {weights_.tokens, weights_.positions, Operand(p.ids, rows), p.start, x},
+    const int second = p.any_rows ? 1 : -1;
+    to.call(embedding_,
+            {weights_.tokens, weights_.positions, Operand(in_sequences(p.ids, S), second), p.start,
+             Operand(in_sequences(x.view, S), second)},
             kernels::embedding_schedule(caps_, dtype_), "embedding");
     for (size_t l = 0; l < weights_.layers.size(); ++l) {
       const LayerWeights& w = weights_.layers[l];
       const Cache& cache = p.caches[l];
       auto heads = [&](const Operand& of, int64_t part) {
-        return Operand(as_heads(of.view, part * C, config_.num_heads, config_.head_size()), p.any_rows ? 1 : -1);
+        return Operand(as_heads(in_sequences(of.view, S), part * C, config_.num_heads, config_.head_size()),
+                       p.any_rows ? 2 : -1);
       };
       to.call(layernorm_, {x, w.ln_1.gain, w.ln_1.bias, normal}, row, "layernorm");
       product(to, p, normal, w.qkv, qkv, nullptr, none_, "qkv");
-      to.call(append_, {heads(qkv, 1), heads(qkv, 2), p.start, slice(cache.k, 0), slice(cache.v, 0)},
-              kernels::append_schedule(caps_), "append to cache");
-      to.call(attention_, {heads(qkv, 0), slice(cache.k, 0), slice(cache.v, 0), p.start, heads(mixed, 0)},
-              kernels::attention_schedule(caps_, one), "attention");
+      to.call(append_, {heads(qkv, 1), heads(qkv, 2), p.start, cache.k, cache.v},
+              kernels::append_schedule(caps_, true), "append to cache");
+      to.call(attention_, {heads(qkv, 0), cache.k, cache.v, p.start, heads(mixed, 0)},
+              kernels::attention_schedule(caps_, one, true), "attention");
       product(to, p, mixed, w.projection, x, &x, none_, "projection + residual");
       to.call(layernorm_, {x, w.ln_2.gain, w.ln_2.bias, normal}, row, "layernorm");
       product(to, p, normal, w.fc, hidden, nullptr, gelu_, "fc + gelu");

@@ -9,9 +9,23 @@ inline char* at(const TensorView& v, int64_t elements) {
   return static_cast<char*>(v.data) + elements * size_of(v.dtype);
 }
 
-/// [heads, rows, size]: a block of columns of [rows, columns], from column `first` on.
+/// [sequences, rows, ...] of [sequences * rows, ...]
+inline TensorView in_sequences(const TensorView& v, int64_t sequences) {
+  TensorView s = v;
+  s.extents[0] /= sequences;
+  s.extents.insert(s.extents.begin(), sequences);
+  s.strides.insert(s.strides.begin(), s.extents[1] * v.strides[0]);
+  return s;
+}
+
+/// [..., heads, rows, size]: a block of columns of [..., rows, columns], from column `first` on.
 inline TensorView as_heads(const TensorView& rows, int64_t first, int64_t heads, int64_t size) {
-  return {rows.dtype, at(rows, first), {heads, rows.extents[0], size}, {size, rows.strides[0], rows.strides[1]}};
+  TensorView h = rows;
+  h.data = at(rows, first);
+  h.extents.back() = size;
+  h.extents.insert(h.extents.end() - 2, heads);
+  h.strides.insert(h.strides.end() - 2, size * rows.strides.back());
+  return h;
 }
 
 /// [columns] of the only row of [1, columns].

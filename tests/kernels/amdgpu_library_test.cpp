@@ -6,6 +6,7 @@
 
 #include "codegen/compile.h"
 #include "kernels/kernels.h"
+#include "kernels/sampling.h"
 #include "kernels/schedules.h"
 #include "tests/support/asm.h"
 
@@ -68,6 +69,17 @@ std::map<std::string, Sample> library(const Caps& caps, DType w) {
              {heads_spec(heads, d, 3 * c), heads_spec(heads, d, 3 * c), spec(i, {1}), spec(w, {heads, keys, d}),
               spec(w, {heads, keys, d})},
              append_schedule(caps));
+  TensorSpec grouped_rows{f, {std::nullopt, heads, 1, d}, {3 * c, d, 3 * c, 1}, 16}, grouped_out = grouped_rows;
+  grouped_out.strides = {c, d, c, 1};
+  TensorSpec grouped_cache = spec(w, {0, heads, keys, d});
+  add_sample("batched attention", batched_attention(w, scale),
+             {grouped_rows, grouped_cache, grouped_cache, spec(i, {0}), grouped_out},
+             attention_schedule(caps, true, true));
+  add_sample("batched_append_to_cache", batched_append_to_cache(w),
+             {grouped_rows, grouped_rows, spec(i, {0}), grouped_cache, grouped_cache}, append_schedule(caps, true));
+  add_sample("batched_embedding", batched_embedding(w),
+             {spec(w, {c, vocabulary}), spec(w, {keys, c}), spec(i, {0, 1}), spec(i, {0}), spec(f, {0, 1, c})},
+             embedding_schedule(caps, w));
   add_sample("embedding", embedding(w),
              {spec(w, {c, vocabulary}), spec(w, {keys, c}), spec(i, {0}), spec(i, {1}), rows(c)},
              embedding_schedule(caps, w));
@@ -83,6 +95,17 @@ std::map<std::string, Sample> library(const Caps& caps, DType w) {
   add_sample("causal_softmax", causal_softmax(scale), {spec(f, {0, 128, 128}), spec(i, {1}), spec(f, {0, 128, 128})},
              row);
   add_sample("argmax", argmax(), {spec(f, {0, vocabulary}), spec(i, {0})}, row);
+  TensorSpec real{f, {std::nullopt, 4}, {8, 1}, 16}, whole{i, {std::nullopt, 3}, {8, 1}, 16};
+  TensorSpec logits = rows(vocabulary), seen = spec(DType::u8, {0, vocabulary}), one = spec(i, {0}),
+             least = spec(f, {0});
+  Schedule sample = sampling_schedule(caps);
+  add_sample("mark_seen", mark_seen(), {spec(i, {0, 1}), seen}, row);
+  add_sample("adjust_logits", adjust_logits(), {logits, seen, real, logits}, sample);
+  add_sample("weigh_tokens", weigh_tokens(), {logits, real, spec(i, {0, vocabulary})}, sample);
+  add_sample("sampling_threshold", sampling_threshold(), {logits, real, whole, spec(i, {0, vocabulary}), least},
+             sample);
+  add_sample("draw_token", draw_token(), {logits, least, real, whole, one, one}, sample);
+  add_sample("log_softmax_statistics", log_softmax_statistics(), {logits, least, least}, row);
   add_sample("gelu", kernels::gelu(), {rows(c), rows(c)}, row);
   add_sample("add", add(), {rows(c), rows(c), rows(c)}, row);
   add_sample("permute", permute(),

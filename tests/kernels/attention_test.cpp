@@ -97,6 +97,62 @@ TEST_P(Attention, AppendToCache) {
   });
 }
 
+// Sequences at positions of their own.
+HostTensor random_starts(int64_t sequences, int64_t keys) {
+  HostTensor start(DType::i32, {sequences});
+  for (int64_t s = 0; s < sequences; ++s)
+    start.set(s, static_cast<double>(one_of<int64_t>({0, random_int(0, keys), keys + 3})));
+  return start;
+}
+Schedule with_sequences(Schedule s) {  // the schedule of the kernel without that axis
+  for (auto& [name, p] : s.packing)
+    for (auto& b : p.blocks) ++b.dim;
+  return s;
+}
+
+TEST(BatchedAttention, OverCaches) {
+  check_subject([](const Caps& caps, bool library, Placement p) {
+    DType cache = one_of({DType::f32, DType::f16, DType::bf16});
+    int64_t d = one_of({1, 8, 16, 64}), e = chance(2) ? d : one_of({5, 16});
+    double scale = 1 / std::sqrt(static_cast<double>(d));
+    DType out = library ? kernels::input_type(caps, cache) : DType::f32;
+    Shape fixed = random_shape(d, e, 1000);
+    int64_t fixed_sequences = random_int(1, 3);
+    auto make = [=](int64_t budget) {
+      bool known = p == Placement::known;
+      int64_t n = known ? fixed_sequences : random_int(1, 5);
+      Shape s = known ? fixed : random_shape(d, e, budget / n);
+      HostTensor q = random_tensor(DType::f32, {n, s.heads, s.rows, d}),
+                 k = random_tensor(cache, {n, s.heads, s.keys, d}), v = random_tensor(cache, {n, s.heads, s.keys, e});
+      return Case{{q, k, v, random_starts(n, s.keys), output(out, {n, s.heads, s.rows, e})},
+                  attention_of(s.keys, scale * summation(d).absolute)};
+    };
+    Schedule s =
+        library ? kernels::attention_schedule(caps, chance(2), true) : with_sequences(random_attention_schedule(caps));
+    return Variant{kernels::batched_attention(cache, scale, out), s, make};
+  });
+}
+
+TEST(BatchedAttention, AppendToCache) {
+  check_subject([](const Caps& caps, bool library, Placement p) {
+    DType cache = one_of({DType::f32, DType::f16, DType::bf16});
+    int64_t d = one_of({1, 3, 16, 64, 80}), fixed_sequences = random_int(1, 3);
+    Shape fixed = random_shape(d, d, 1000);
+    auto make = [=](int64_t budget) {
+      bool known = p == Placement::known;
+      int64_t n = known ? fixed_sequences : random_int(1, 5);
+      Shape s = known ? fixed : random_shape(d, d, budget / n);
+      HostTensor k = random_tensor(DType::f32, {n, s.heads, s.rows, d}), v = random_tensor(DType::f32, k.extents);
+      return Case{{k, v, random_starts(n, s.keys), random_tensor(cache, {n, s.heads, s.keys, d}),
+                   random_tensor(cache, {n, s.heads, s.keys, d})},
+                  exact()};
+    };
+    Schedule s = kernels::append_schedule(caps, true);
+    if (!library) s = {.tile = {{"head", one_of({1, 2})}, {"m", one_of({1, 2, 3, 8})}}};
+    return Variant{kernels::batched_append_to_cache(cache), s, make};
+  });
+}
+
 void check_everywhere(DType cache, const Schedule& s, const Shape& shape, double start) {
   check_everywhere(kernels::attention(cache, 0.25), s,
                    {random_tensor(DType::f32, {shape.heads, shape.rows, shape.d}),

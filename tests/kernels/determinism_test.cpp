@@ -94,6 +94,32 @@ TEST_P(Determinism, ARowOfAttentionAloneOrInABatch) {
   }
 }
 
+TEST_P(Determinism, ASequenceAloneInABatchOrWithoutTheAxis) {
+  DType cache = GetParam();
+  constexpr int64_t sequences = 5, heads = 2, rows = 3, keys = 150, d = 64;
+  HostTensor q = random_tensor(DType::f32, {sequences, heads, rows, d}),
+             k = random_tensor(cache, {sequences, heads, keys, d}),
+             v = random_tensor(cache, {sequences, heads, keys, d}),
+             start = random_integers(DType::i32, {sequences}, 0, keys - rows);
+  for (bool one_row : {false, true}) {
+    Schedule s = attention_schedule(cpu_caps(), one_row, true);
+    Kernel kernel = batched_attention(cache, 0.125);
+    HostTensor all = result_of(kernel, s, {q, k, v, start, output(DType::f32, {sequences, heads, rows, d})});
+    for (int64_t n = 0; n < sequences; ++n) {
+      auto own = [&](const HostTensor& t) { return rows_of(t, n, 1, 0); };
+      HostTensor alone =
+          result_of(kernel, s, {own(q), own(k), own(v), own(start), output(DType::f32, {1, heads, rows, d})});
+      expect_same_bits(alone, own(all), "sequence " + std::to_string(n));
+      auto bare = [&](const HostTensor& t) {
+        return reshaped(own(t), std::vector<int64_t>(t.extents.begin() + 1, t.extents.end()));
+      };
+      HostTensor without = result_of(attention(cache, 0.125), attention_schedule(cpu_caps(), one_row),
+                                     {bare(q), bare(k), bare(v), own(start), output(DType::f32, {heads, rows, d})});
+      expect_same_bits(reshaped(without, alone.extents), alone, "without the axis, sequence " + std::to_string(n));
+    }
+  }
+}
+
 TEST_P(Determinism, AnyWalkOverTheGrid) {
   DType w = GetParam(), inputs = input_type(cpu_caps(), w);
   std::vector<HostTensor> tensors = {random_tensor(inputs, {61, 37}), random_tensor(w, {37, 307}),

@@ -115,5 +115,23 @@ TEST_P(Embedding, TokensOutsideTheVocabularyReadZero) {
   });
 }
 
+TEST(BatchedEmbedding, OfSequencesAtTheirOwnPositions) {
+  check_subject([](const Caps& caps, bool library, Placement p) {
+    DType w = one_of({DType::f32, DType::f16, DType::bf16});
+    Extents extents(4, p);
+    int64_t fixed_positions = random_int(1, 20);
+    auto make = [=](int64_t budget) mutable {
+      auto e = extents(budget);
+      int64_t positions = p == Placement::known ? fixed_positions : random_int(1, 20);
+      return Case{{random_tensor(w, {e[0], e[1]}), random_tensor(w, {positions, e[0]}),
+                   random_integers(DType::i32, {e[2], e[3]}, 0, e[1] - 1),
+                   random_integers(DType::i32, {e[2]}, 0, positions + 1), output(DType::f32, {e[2], e[3], e[0]})},
+                  exact()};
+    };
+    Schedule s = library ? kernels::embedding_schedule(caps, w) : random_tiles(caps, {"row", "col"});
+    return Variant{kernels::batched_embedding(w), s, make};
+  });
+}
+
 }  // namespace
 }  // namespace wavetile
