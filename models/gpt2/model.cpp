@@ -30,7 +30,6 @@ Model::Model(const Checkpoint& checkpoint, DevicePtr device, ModelOptions option
     throw Error(fmt::format("a context of {} positions; the model has 1 to {}", options_.context, config_.max_seq_len));
   positions_.assign(static_cast<size_t>(options_.sequences), 0);
   ids_.resize(positions_.size());
-  sampling_.resize(positions_.size());
   auto start = std::chrono::steady_clock::now();
   weights_ = load_weights(checkpoint, *device_, options_.dtype, options_.progress);
   allocate();
@@ -39,6 +38,9 @@ Model::Model(const Checkpoint& checkpoint, DevicePtr device, ModelOptions option
     decode(1);
   else
     prepare(options_.context);
+  start = std::chrono::steady_clock::now();
+  choice_->prepare(0, options_.sequences);
+  compile_seconds_ += since(start);
 }
 
 void Model::allocate() {
@@ -51,6 +53,7 @@ void Model::allocate() {
   logits_buffer_ = touched(static_cast<size_t>(S * V) * 4);
   logits_ = logits_buffer_->view(DType::f32, {S, V});
   make_room(steps_, options_.sequences);
+  choice_ = std::make_unique<Choice>(device_, *compiler_, *steps_.plan, logits_, next_);
   if (!options_.cache && options_.plan == PlanKind::unfused) return;  // keys go straight from op to op
   const Cache layout = steps_.plan->cache_layout(options_.sequences, options_.context);
   const size_t k = (cache_span(layout.k) + 63) / 64 * 64, v = (cache_span(layout.v) + 63) / 64 * 64;
@@ -94,10 +97,9 @@ Pass Model::pass(int rows, int sequence, int count, int positions) const {
   return p;
 }
 
-std::unique_ptr<Program> Model::record(const Plan& plan, const Pass& pass, const TensorView& next) {
+std::unique_ptr<Program> Model::record(const Plan& plan, const Pass& pass) {
   Recorder recorder(*compiler_);
   plan.record(recorder, pass);
-  plan.record_greedy(recorder, pass.logits, next);
   auto program = std::make_unique<Program>(device_);
   recorder.finish(*program);
   program->profile(profiling_);
@@ -110,7 +112,7 @@ Program& Model::decode(int positions) {
   auto& program = decode_[options_.plan == PlanKind::fused ? 0 : p.keys];
   if (!program) {
     auto start = std::chrono::steady_clock::now();
-    program = record(*steps_.plan, p, next_);
+    program = record(*steps_.plan, p);
     compile_seconds_ += since(start);
   }
   return *program;
@@ -124,10 +126,10 @@ void Model::prepare(int tokens, int sequence) {
   if (prompt_pass_ && !options_.cache && sequence == prompt_sequence_) return;
   auto start = std::chrono::steady_clock::now();
   make_room(prompts_, tokens);
-  Pass p = pass(tokens, sequence, 1, position(sequence) + tokens);
+  Pass p = pass(tokens, sequence, 1, std::max(position(sequence), tokens));
   p.any_rows = options_.cache;
   p.ids = rows_of(prompt_, 0, tokens);
-  prompt_pass_ = record(*prompts_.plan, p, rows_of(next_, sequence, 1));
+  prompt_pass_ = record(*prompts_.plan, p);
   prompt_rows_ = tokens;
   prompt_sequence_ = sequence;
   compile_seconds_ += since(start);
@@ -143,19 +145,23 @@ void Model::put(const TensorView& to, int sequence, int32_t value) {
   device_->write(*small_, static_cast<size_t>(at(to, sequence) - base), &value, 4);
 }
 
-void Model::set_sampling(const Sampling& sampling, int sequence) { sampling_.at(static_cast<size_t>(sequence)) = sampling; }
+void Model::set_sampling(const Sampling& sampling, int sequence) { choice_->set(sampling, sequence); }
 
-void Model::run(Program& program) {
+// A pass, and the choice for the sequences whose logits it gave.
+void Model::run(Program& program, int first, int count) {
   if (verify_ > 0) {
     --verify_;
     program.verify_next_run();
+    choice_->verify_next();
   }
   program.run();
+  choice_->choose(first, std::span<const int>(positions_).subspan(static_cast<size_t>(first), static_cast<size_t>(count)));
 }
 
 void Model::reset(int sequence) {
   positions_.at(static_cast<size_t>(sequence)) = 0;
   ids_[static_cast<size_t>(sequence)].clear();
+  choice_->forget(sequence);
 }
 
 void Model::read(std::span<const int32_t> ids, int sequence) {
@@ -165,23 +171,23 @@ void Model::read(std::span<const int32_t> ids, int sequence) {
     throw Error(fmt::format("{} tokens do not fit: there are {} positions and {} are taken; shorten the prompt",
                             ids.size(), options_.context, position));
   for (int32_t id : ids) check_id(id);
-  auto& known = ids_[static_cast<size_t>(sequence)];
-  if (!options_.cache) known.insert(known.end(), ids.begin(), ids.end());
+  choice_->read(ids, sequence);
+  const int before = position;
+  position += static_cast<int>(ids.size());
   if (!options_.cache) {
-    position += static_cast<int>(ids.size());
+    auto& known = ids_[static_cast<size_t>(sequence)];
+    known.insert(known.end(), ids.begin(), ids.end());
     return recompute(sequence);
   }
-  put(start_, sequence, position);
+  put(start_, sequence, before);
   if (ids.size() == 1 && options_.sequences == 1) {
     put(next_, sequence, ids[0]);
-    run(decode(position + 1));
-  } else {
-    prepare(static_cast<int>(ids.size()), sequence);
-    device_->write(*small_, static_cast<size_t>(static_cast<char*>(prompt_.data) - static_cast<char*>(small_->address())),
-                   ids.data(), ids.size() * 4);
-    run(*prompt_pass_);
+    return run(decode(position), 0, 1);
   }
-  position += static_cast<int>(ids.size());
+  prepare(static_cast<int>(ids.size()), sequence);
+  device_->write(*small_, static_cast<size_t>(static_cast<char*>(prompt_.data) - static_cast<char*>(small_->address())),
+                 ids.data(), ids.size() * 4);
+  run(*prompt_pass_, sequence, 1);
 }
 
 // What has not been read yet is token 0: causal attention does not let the rows before see it.
@@ -193,7 +199,7 @@ void Model::recompute(int sequence) {
                  ids.data(), ids.size() * 4);
   put(start_, sequence, 0);
   put(last_, sequence, position(sequence) - 1);
-  run(*prompt_pass_);
+  run(*prompt_pass_, sequence, 1);
 }
 
 void Model::step(const std::vector<bool>& active) {
@@ -214,10 +220,13 @@ void Model::step(const std::vector<bool>& active) {
     } else {
       // A sequence that waits is computed at the position that it will read next anyhow.
       put(start_, s, std::min(position, options_.context - 1));
-      if (runs) ++position;
+      if (!runs) continue;
+      ++position;
+      const int32_t id = next(s);
+      choice_->read(std::span(&id, 1), s);
     }
   }
-  if (options_.cache) run(decode(furthest));
+  if (options_.cache) run(decode(furthest), 0, options_.sequences);
 }
 
 int32_t Model::next(int sequence) {
@@ -270,7 +279,7 @@ std::vector<double> Model::losses(std::span<const int32_t> ids, std::span<const 
 }
 
 size_t Model::activation_bytes() const {
-  size_t bytes = logits_buffer_->bytes() + small_->bytes();
+  size_t bytes = logits_buffer_->bytes() + small_->bytes() + choice_->bytes();
   for (const BufferPtr& b : {steps_.scratch, prompts_.scratch, loss_buffer_})
     if (b) bytes += b->bytes();
   return bytes;
@@ -284,20 +293,21 @@ size_t Model::bytes_a_step() const {
   return bytes;
 }
 
-size_t Model::launches_a_step() const {
-  return options_.cache ? decode_.begin()->second->launches() : prompt_pass_->launches();
+size_t Model::launches_a_step() {
+  return (options_.cache ? decode_.begin()->second->launches() : prompt_pass_->launches()) +
+         choice_->launches(0, options_.cache ? options_.sequences : 1);
 }
 
 void Model::profile(bool on) {
   profiling_ = on;
+  choice_->profile(on);
   for (auto& [keys, program] : decode_) program->profile(on);
   if (prompt_pass_) prompt_pass_->profile(on);
 }
 std::vector<CallTimes> Model::times() const {
-  if (!options_.cache) return prompt_times();
   std::vector<CallTimes> all;
-  for (const auto& [keys, program] : decode_)
-    for (const CallTimes& c : program->times()) {
+  auto add = [&](const std::vector<CallTimes>& times) {
+    for (const CallTimes& c : times) {
       auto it = std::find_if(all.begin(), all.end(), [&](const CallTimes& o) { return o.name == c.name; });
       if (it == all.end()) {
         all.push_back(c);
@@ -308,6 +318,10 @@ std::vector<CallTimes> Model::times() const {
       it->work.bytes += c.work.bytes;
       it->work.flops += c.work.flops;
     }
+  };
+  for (const auto& [keys, program] : decode_) add(program->times());
+  if (!options_.cache) add(prompt_times());
+  add(choice_->times());
   return all;
 }
 std::vector<CallTimes> Model::prompt_times() const {

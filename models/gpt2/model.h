@@ -11,22 +11,13 @@
 #include <span>
 #include <vector>
 
+#include "models/gpt2/choice.h"
 #include "models/gpt2/plan.h"
 #include "models/gpt2/weights.h"
 #include "runtime/compiler.h"
 #include "runtime/program.h"
 
 namespace wavetile {
-
-/// How the next token is chosen from the logits; the rules stand in kernels/sampling.h. These values choose greedily.
-struct Sampling {
-  float temperature = 0;         // 0: the greatest logit
-  int top_k = 0;                 // 0: all
-  float top_p = 1, min_p = 0;    // 1, 0: all
-  float repetition_penalty = 1;  // 1: none
-  uint64_t seed = 0;
-  bool operator==(const Sampling&) const = default;
-};
 
 struct ModelOptions {
   DType dtype = DType::bf16;  // f32, f16 or bf16: of the weights, and of the cache in the fused plan; activations are f32
@@ -69,7 +60,7 @@ class Model {
   /// One decode step of the sequences in `active` (all by default): each reads its next().
   /// @throws Error if one of them has no position left.
   void step(const std::vector<bool>& active = {});
-  /// The choice after what has been read: the greatest logit.
+  /// The choice after what has been read.
   int32_t next(int sequence = 0);
   /// Replaces the choice that step() will read.
   void set_next(int32_t id, int sequence = 0);
@@ -88,7 +79,7 @@ class Model {
   void profile(bool on);
   std::vector<CallTimes> times() const;         // of decode steps, prompts of one token included
   std::vector<CallTimes> prompt_times() const;  // of prompts of the length prepared last
-  size_t launches_a_step() const;
+  size_t launches_a_step();
   /// Checks every call of the next pass or step, and of this many after it, against the IR interpreter.
   /// What runs then throws VerifyError naming kernel, element, both values and the kernel's line.
   void verify(int passes) { verify_ = passes; }
@@ -104,10 +95,10 @@ class Model {
   void allocate();
   void make_room(Passes& passes, int rows);
   Pass pass(int rows, int sequence, int count, int positions) const;
-  std::unique_ptr<Program> record(const Plan& plan, const Pass& pass, const TensorView& next);
+  std::unique_ptr<Program> record(const Plan& plan, const Pass& pass);
   Program& decode(int positions);
   void recompute(int sequence);
-  void run(Program& program);
+  void run(Program& program, int first, int count);
   BufferPtr touched(size_t bytes);
   void put(const TensorView& to, int sequence, int32_t value);
   void check_id(int32_t id) const;
@@ -119,6 +110,7 @@ class Model {
   Weights weights_;
   std::unique_ptr<Compiler> compiler_;
   Passes steps_, prompts_;
+  std::unique_ptr<Choice> choice_;
   BufferPtr cache_buffer_, logits_buffer_, loss_buffer_, small_;
   std::vector<Cache> caches_;
   TensorView start_, last_, next_, prompt_, logits_;
@@ -128,7 +120,6 @@ class Model {
   bool profiling_ = false;
   int verify_ = 0;  // passes that are still to be checked
   std::vector<int> positions_;
-  std::vector<Sampling> sampling_;
   std::vector<std::vector<int32_t>> ids_;  // read so far, where nothing is cached
 };
 
