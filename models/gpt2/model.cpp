@@ -7,6 +7,8 @@
 #include <chrono>
 #include <cmath>
 
+#include "kernels/sampling.h"
+#include "kernels/schedules.h"
 #include "models/gpt2/views.h"
 
 namespace wavetile {
@@ -185,9 +187,13 @@ void Model::read(std::span<const int32_t> ids, int sequence) {
     return run(decode(position), 0, 1);
   }
   prepare(static_cast<int>(ids.size()), sequence);
-  device_->write(*small_, static_cast<size_t>(static_cast<char*>(prompt_.data) - static_cast<char*>(small_->address())),
-                 ids.data(), ids.size() * 4);
+  write_prompt(ids);
   run(*prompt_pass_, sequence, 1);
+}
+
+void Model::write_prompt(std::span<const int32_t> ids) {
+  const char* base = static_cast<const char*>(small_->address());
+  device_->write(*small_, static_cast<size_t>(at(prompt_, 0) - base), ids.data(), ids.size() * 4);
 }
 
 // What has not been read yet is token 0: causal attention does not let the rows before see it.
@@ -195,8 +201,7 @@ void Model::recompute(int sequence) {
   prepare(options_.context, sequence);
   std::vector<int32_t> ids = ids_[static_cast<size_t>(sequence)];
   ids.resize(static_cast<size_t>(options_.context));
-  device_->write(*small_, static_cast<size_t>(static_cast<char*>(prompt_.data) - static_cast<char*>(small_->address())),
-                 ids.data(), ids.size() * 4);
+  write_prompt(ids);
   put(start_, sequence, 0);
   put(last_, sequence, position(sequence) - 1);
   run(*prompt_pass_, sequence, 1);
@@ -253,26 +258,32 @@ float Model::logit(int32_t id, int sequence) {
 }
 
 std::vector<double> Model::losses(std::span<const int32_t> ids, std::span<const int32_t> targets) {
-  constexpr int kRows = 64;  // whose logits are held at a time
+  constexpr int64_t kRows = 64;  // whose logits are held at a time
+  const int64_t V = config_.vocab_size;
+  for (int32_t id : targets) check_id(id);
   reset();
   read(ids);
-  if (!loss_buffer_) loss_buffer_ = touched(static_cast<size_t>(kRows) * static_cast<size_t>(config_.vocab_size) * 4);
+  if (!loss_buffer_) loss_buffer_ = touched(static_cast<size_t>(kRows * (V + 2)) * 4);
   std::vector<double> losses;
-  std::vector<float> logits(static_cast<size_t>(config_.vocab_size));
   for (size_t first = 0; first < targets.size(); first += kRows) {
-    const size_t count = std::min<size_t>(kRows, targets.size() - first);
+    const auto count = std::min(kRows, static_cast<int64_t>(targets.size() - first));
+    const TensorView logits = loss_buffer_->view(DType::f32, {count, V});
+    const TensorView top = loss_buffer_->view(DType::f32, {count}, kRows * V);
+    const TensorView log_sum = loss_buffer_->view(DType::f32, {count}, kRows * (V + 1));
     Recorder recorder(*compiler_);
-    prompts_.plan->record_logits(recorder, static_cast<int>(ids.size()), static_cast<int>(first), static_cast<int>(count),
-                                 loss_buffer_->view(DType::f32, {static_cast<int64_t>(count), config_.vocab_size}));
+    (ids.size() == 1 ? steps_ : prompts_).plan->record_logits(recorder, static_cast<int>(first), static_cast<int>(count), logits);
+    recorder.call(kernels::log_softmax_statistics(), {logits, top, log_sum}, kernels::rows_schedule(caps_of(device_->target())),
+                  "log-softmax");
     Program program(device_);
     recorder.finish(program);
     program.run();
-    for (size_t r = 0; r < count; ++r) {
-      device_->read(logits.data(), *loss_buffer_, r * logits.size() * 4, logits.size() * 4);
-      const double top = *std::max_element(logits.begin(), logits.end());
-      double sum = 0;
-      for (float l : logits) sum += std::exp(l - top);
-      losses.push_back(top + std::log(sum) - logits[static_cast<size_t>(targets[first + r])]);
+    std::vector<float> statistics(static_cast<size_t>(2 * kRows));
+    device_->read(statistics.data(), *loss_buffer_, static_cast<size_t>(kRows * V) * 4, statistics.size() * 4);
+    for (size_t r = 0; r < static_cast<size_t>(count); ++r) {
+      float logit = 0;
+      const size_t place = r * static_cast<size_t>(V) + static_cast<size_t>(targets[first + r]);
+      device_->read(&logit, *loss_buffer_, place * 4, 4);
+      losses.push_back(static_cast<double>(statistics[r]) - logit + statistics[static_cast<size_t>(kRows) + r]);
     }
   }
   return losses;

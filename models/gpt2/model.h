@@ -99,6 +99,7 @@ class Model {
   Program& decode(int positions);
   void recompute(int sequence);
   void run(Program& program, int first, int count);
+  void write_prompt(std::span<const int32_t> ids);
   BufferPtr touched(size_t bytes);
   void put(const TensorView& to, int sequence, int32_t value);
   void check_id(int32_t id) const;

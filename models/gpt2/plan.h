@@ -51,7 +51,7 @@ class Plan {
 
   virtual void record(Recorder& to, const Pass& pass) const = 0;
   /// After a pass over one sequence: the logits [count, vocab] of rows first .. first + count.
-  virtual void record_logits(Recorder& to, int rows, int first, int count, const TensorView& logits) const = 0;
+  virtual void record_logits(Recorder& to, int first, int count, const TensorView& logits) const = 0;
   /// next[row] = the first token with the greatest logit.
   virtual void record_greedy(Recorder& to, const TensorView& logits, const TensorView& next) const = 0;
 };

@@ -84,7 +84,7 @@ class FusedPlan : public Plan {
     logits(to, last, block(1, S, C, inputs_), p.logits);
   }
 
-  void record_logits(Recorder& to, int, int first, int count, const TensorView& out) const override {
+  void record_logits(Recorder& to, int first, int count, const TensorView& out) const override {
     const int64_t C = config_.channels;
     logits(to, rows_of(block(0, max_rows_, C), first, count), block(1, count, C, inputs_), out);
   }

@@ -36,7 +36,7 @@ class UnfusedPlan : public Plan {
     for (int s = 0; s < p.sequences; ++s) record_one(to, p, s);
   }
 
-  void record_logits(Recorder& to, int, int first, int count, const TensorView& out) const override {
+  void record_logits(Recorder& to, int first, int count, const TensorView& out) const override {
     logits(to, rows_of(block(places_.x, max_rows_, config_.channels), first, count),
            block(places_.normal, count, config_.channels), out);
   }

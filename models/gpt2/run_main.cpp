@@ -285,14 +285,18 @@ int Run::perplexity() {
   open_model(1);
   double sum = 0;
   size_t count = 0;
+  std::vector<double> windows;  // means
   // Windows of inputs; each predicts the token after it, so that the last target of one is the first input of the next.
   for (size_t first = 0; first + 1 < ids.size() && !interrupted; first += window) {
     const size_t n = std::min(window, ids.size() - 1 - first);
+    double of_window = 0;
     for (double loss : model_->losses(std::span(ids).subspan(first, n), std::span(ids).subspan(first + 1, n))) {
       if (!std::isfinite(loss)) throw Failure{kBadModel, fmt::format("{}: the loss of token {} is not a number: the weights are damaged, or too large for the compute type; try --dtype f32", options_.model, first)};
       sum += loss;
       ++count;
+      of_window += loss;
     }
+    windows.push_back(of_window / static_cast<double>(n));
     if (!options_.quiet && isatty(STDERR_FILENO))
       print_note(fmt::format("\r{} of {} tokens, perplexity {:.3f} ", count, ids.size() - 1, std::exp(sum / static_cast<double>(count))));
   }
@@ -300,7 +304,7 @@ int Run::perplexity() {
   const double mean = count ? sum / static_cast<double>(count) : 0;
   if (options_.json)
     print_text(nlohmann::ordered_json{{"device", device_->name()}, {"dtype", options_.dtype}, {"plan", std::string(name_of(options_.plan))},
-                                      {"tokens", count}, {"mean_negative_log_likelihood", mean}, {"perplexity", std::exp(mean)}}.dump() + "\n");
+                                      {"tokens", count}, {"windows", windows}, {"mean_negative_log_likelihood", mean}, {"perplexity", std::exp(mean)}}.dump() + "\n");
   else
     print_text(fmt::format("tokens: {}\nmean negative log-likelihood: {:.6f}\nperplexity: {:.4f}\n", count, mean, std::exp(mean)));
   return interrupted ? kInterrupted : 0;
