@@ -117,7 +117,7 @@ class Writer {
   template <class T>
   requires std::is_class_v<T>
   void put(const T& x) {
-    members(x, [this](const auto&... m) { (put(m), ...); });
+    members(x, [this](const auto&... m) { (this->put(m), ...); });
   }
 
   std::string bytes_;
@@ -175,7 +175,7 @@ class Reader {
   template <class T>
   requires std::is_class_v<T>
   void get(T& x) {
-    members(x, [this](auto&... m) { (get(m), ...); });
+    members(x, [this](auto&... m) { (this->get(m), ...); });
   }
 
   std::string_view bytes_;

@@ -258,6 +258,27 @@ TEST(Verify, ChoicesThatRoundingDecidesAreLeftOpenOthersAreNot) {
   EXPECT_EQ(found(miscompiled(nearest(0), nearest(1), tensors), tensors).text, "");
 }
 
+// Rounding a factor to bf16 may move it by 2^-8 of itself, whichever factor it is: a product that is off by less
+// passes.
+TEST(Verify, BoundsOfFactorsReachTheirProduct) {
+  for (bool left : {false, true}) {
+    auto kernel = [=](double factor) {  // 0: rounded
+      return Kernel("rounded_product", {"A", "B", "C"}, [=](Tensor<f32> A, Tensor<f32> B, Tensor<f32> C) {
+        Range m = parallel("m", A.dim(0)), n = parallel("n", B.dim(1)), k = whole("k", A.dim(1));
+        Tile a = exp(A(m, k)), b = exp(B(k, n));
+        Tile& x = left ? a : b;
+        x = factor == 0 ? cast<bf16>(x) : x * factor;
+        C(m, n) = dot(a, b, k);
+      });
+    };
+    Tensors t;
+    std::vector<TensorView> tensors{t.add(DType::f32, {7, 5}), t.add(DType::f32, {5, 19}), t.add(DType::f32, {7, 19})};
+    EXPECT_EQ(found(module_of(kernel(0), tensors), tensors).text, "");
+    EXPECT_EQ(found(miscompiled(kernel(0), kernel(1.002), tensors), tensors).text, "");
+    EXPECT_NE(found(miscompiled(kernel(0), kernel(1.02), tensors), tensors).text, "");
+  }
+}
+
 TEST(Verify, WindowsFindWhatTheyLandOn) {
   Tensors t;
   std::vector<TensorView> tensors{t.add(DType::f32, {64, 30}), t.add(DType::f32, {30, 40}),
