@@ -275,7 +275,6 @@ void add_sampling(std::vector<Maker>& all, std::int64_t m) {
                                  .independent = "m"};
                    }});
   };
-  add("adjust_logits", kernels::adjust_logits, {v, {DType::u8, "mv", 0, 1}, settings, v});
   add("sampling_threshold", kernels::sampling_threshold,
       {v, settings, {DType::i32, "mw", 50, 50}, {DType::i32, "mv", 0, 1000}, least});
   add("draw_token", kernels::draw_token, {v, least, settings, {DType::i32, "mw", 0, 1000}, id, id});

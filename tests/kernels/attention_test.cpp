@@ -121,7 +121,7 @@ TEST(BatchedAttention, OverCaches) {
     auto make = [=](int64_t budget) {
       bool known = p == Placement::known;
       int64_t n = known ? fixed_sequences : random_int(1, 5);
-      Shape s = known ? fixed : random_shape(d, e, budget / n);
+      Shape s = known ? fixed : random_shape(d, e, budget / (2 * n));
       HostTensor q = random_tensor(DType::f32, {n, s.heads, s.rows, d}),
                  k = random_tensor(cache, {n, s.heads, s.keys, d}), v = random_tensor(cache, {n, s.heads, s.keys, e});
       return Case{{q, k, v, random_starts(n, s.keys), output(out, {n, s.heads, s.rows, e})},
@@ -141,7 +141,7 @@ TEST(BatchedAttention, AppendToCache) {
     auto make = [=](int64_t budget) {
       bool known = p == Placement::known;
       int64_t n = known ? fixed_sequences : random_int(1, 5);
-      Shape s = known ? fixed : random_shape(d, d, budget / n);
+      Shape s = known ? fixed : random_shape(d, d, budget / (2 * n));
       HostTensor k = random_tensor(DType::f32, {n, s.heads, s.rows, d}), v = random_tensor(DType::f32, k.extents);
       return Case{{k, v, random_starts(n, s.keys), random_tensor(cache, {n, s.heads, s.keys, d}),
                    random_tensor(cache, {n, s.heads, s.keys, d})},
