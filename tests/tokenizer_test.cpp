@@ -295,6 +295,10 @@ TEST(Tokenizer, MalformedVocabularies) {
     if (!c.ids.empty()) write_file(dir / "vocab.json", c.ids == "-" ? "" : c.ids);
     expect_contains(error_of([&] { Tokenizer::load(dir.path(), dir / "none"); }), c.phrases);
   }
+  TempDir long_token;  // what is wrong is said without quoting it all
+  write_file(long_token / "merges.txt", "h e\n");
+  write_file(long_token / "vocab.json", "{\"" + std::string(100'000, 'a'));
+  EXPECT_LT(error_of([&] { Tokenizer::load(long_token.path(), ""); }).size(), 1000u);
   TempDir dir;
   fs::create_directory(dir / "vocab.bpe");
   expect_contains(error_of([&] { Tokenizer::load(dir.path(), ""); }), {"vocab.bpe", "is a directory"});

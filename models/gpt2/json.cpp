@@ -14,8 +14,13 @@ json parse_json(std::string_view text, const std::string& where) {
   try {
     return json::parse(text);
   } catch (const json::exception& e) {
-    throw Error(fmt::format("{}: not valid JSON: {}", where, e.what()));
+    throw Error(fmt::format("{}: not valid JSON: {}", where, reason(e)));
   }
+}
+
+std::string reason(const std::exception& e) {
+  const std::string text = e.what();
+  return text.size() <= 200 ? text : text.substr(0, 197) + "...";
 }
 
 std::string excerpt(const json& value) {

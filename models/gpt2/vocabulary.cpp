@@ -74,7 +74,7 @@ class IdReader : public nlohmann::json_sax<nlohmann::json> {
   }
   bool end_object() override { return true; }
   bool parse_error(size_t, const std::string&, const nlohmann::json::exception& e) override {
-    throw Error(fmt::format("{}: not valid JSON: {}", path_, e.what()));
+    throw Error(fmt::format("{}: not valid JSON: {}", path_, reason(e)));
   }
   bool null() override { fail("null"); }
   bool boolean(bool) override { fail("a boolean"); }
