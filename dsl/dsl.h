@@ -178,9 +178,10 @@ class Param {
 #define WAVETILE_BINARY(op) Tile operator op(const Arg& a, const Arg& b);
 WAVETILE_BINARY(+)
 WAVETILE_BINARY(-)
-WAVETILE_BINARY(*) WAVETILE_BINARY(/) WAVETILE_BINARY(%) WAVETILE_BINARY(<) WAVETILE_BINARY(<=) WAVETILE_BINARY(>)
-    WAVETILE_BINARY(>=) WAVETILE_BINARY(==) WAVETILE_BINARY(!=) WAVETILE_BINARY(&) WAVETILE_BINARY(|) WAVETILE_BINARY(^)
-        WAVETILE_BINARY(<<) WAVETILE_BINARY(>>)
+WAVETILE_BINARY(*)
+WAVETILE_BINARY(/) WAVETILE_BINARY(%) WAVETILE_BINARY(<) WAVETILE_BINARY(<=) WAVETILE_BINARY(>) WAVETILE_BINARY(>=)
+    WAVETILE_BINARY(==) WAVETILE_BINARY(!=) WAVETILE_BINARY(&) WAVETILE_BINARY(|) WAVETILE_BINARY(^) WAVETILE_BINARY(<<)
+        WAVETILE_BINARY(>>)
 #undef WAVETILE_BINARY
             Tile
             operator-(const Arg& a);
@@ -190,8 +191,9 @@ Tile map(Fn fn, const std::vector<Arg>& args);  // any function of dsl/functions
   inline Tile name(const Arg& a) { return map(Fn::name, {a}); }
 WAVETILE_UNARY(abs)
 WAVETILE_UNARY(exp)
-WAVETILE_UNARY(exp2) WAVETILE_UNARY(log) WAVETILE_UNARY(sqrt) WAVETILE_UNARY(rsqrt) WAVETILE_UNARY(tanh)
-    WAVETILE_UNARY(sin) WAVETILE_UNARY(cos) WAVETILE_UNARY(floor) WAVETILE_UNARY(round)
+WAVETILE_UNARY(exp2)
+WAVETILE_UNARY(log) WAVETILE_UNARY(sqrt) WAVETILE_UNARY(rsqrt) WAVETILE_UNARY(tanh) WAVETILE_UNARY(sin)
+    WAVETILE_UNARY(cos) WAVETILE_UNARY(floor) WAVETILE_UNARY(round)
 #undef WAVETILE_UNARY
         inline Tile min(const Arg& a, const Arg& b) {
   return map(Fn::min, {a, b});

@@ -61,8 +61,7 @@ void Choice::read(std::span<const int32_t> ids, int sequence) {
   known.insert(known.end(), ids.begin(), ids.end());
   if (!seen_) return;
   const uint8_t yes = 1;
-  for (int32_t id : ids)
-    device_->write(*seen_, static_cast<size_t>(sequence * logits_.extents[1] + id), &yes, 1);
+  for (int32_t id : ids) device_->write(*seen_, static_cast<size_t>(sequence * logits_.extents[1] + id), &yes, 1);
 }
 
 void Choice::forget(int sequence) {

@@ -50,8 +50,9 @@ std::string read_file(const std::string& path, const std::string& option) {
   int error = errno;
   if (fd >= 0) close(fd);
   if (n < 0)
-    throw Failure{kUsage, fmt::format("{}: cannot read it: {}; give {} a file that can be read, or - for standard input",
-                                      input ? "standard input" : path, std::strerror(error), option)};
+    throw Failure{kUsage,
+                  fmt::format("{}: cannot read it: {}; give {} a file that can be read, or - for standard input",
+                              input ? "standard input" : path, std::strerror(error), option)};
   return text;
 }
 

@@ -39,11 +39,16 @@ size_t first_stop(std::string_view text, const std::vector<std::string>& stop) {
 
 std::string_view name_of(Finish finish) {
   switch (finish) {
-    case Finish::length: return "length";
-    case Finish::stop_string: return "stop";
-    case Finish::end_of_text: return "end_of_text";
-    case Finish::context: return "context";
-    case Finish::interrupted: return "interrupted";
+    case Finish::length:
+      return "length";
+    case Finish::stop_string:
+      return "stop";
+    case Finish::end_of_text:
+      return "end_of_text";
+    case Finish::context:
+      return "context";
+    case Finish::interrupted:
+      return "interrupted";
   }
   throw InternalError("an unknown reason to finish");
 }
@@ -51,7 +56,8 @@ std::string_view name_of(Finish finish) {
 Generator::Generator(Model& model, const Tokenizer& tokenizer, const std::atomic<bool>* interrupted)
     : model_(model), tokenizer_(tokenizer), interrupted_(interrupted), slots_(static_cast<size_t>(model.sequences())) {}
 
-std::vector<Completion> Generator::run(const std::vector<Request>& requests, const OnText& on_text, const OnDone& on_done) {
+std::vector<Completion> Generator::run(const std::vector<Request>& requests, const OnText& on_text,
+                                       const OnDone& on_done) {
   requests_ = &requests;
   on_text_ = &on_text;
   on_done_ = &on_done;
@@ -174,7 +180,8 @@ void Generator::finish(size_t slot, Finish how) {
 void Generator::make_room(size_t slot) {
   Slot& s = slots_[slot];
   while (active(slot) && static_cast<int>(s.history.size()) > model_.context()) {
-    if ((*requests_)[static_cast<size_t>(s.request)].policy == ContextPolicy::stop) return finish(slot, Finish::context);
+    if ((*requests_)[static_cast<size_t>(s.request)].policy == ContextPolicy::stop)
+      return finish(slot, Finish::context);
     keep_last_half(slot);
     read(slot, s.history);
     accept(slot);
@@ -190,7 +197,8 @@ void Generator::keep_last_half(size_t slot) {
 TokenLogprobs Generator::logprobs_of(size_t slot, int32_t id, int count) {
   const std::vector<float> logits = model_.logits(static_cast<int>(slot));
   const double top = *std::max_element(logits.begin(), logits.end());
-  const double sum = std::accumulate(logits.begin(), logits.end(), 0.0, [&](double a, float l) { return a + std::exp(l - top); });
+  const double sum =
+      std::accumulate(logits.begin(), logits.end(), 0.0, [&](double a, float l) { return a + std::exp(l - top); });
   const double normal = top + std::log(sum);
   std::vector<int32_t> order(logits.size());
   std::iota(order.begin(), order.end(), 0);

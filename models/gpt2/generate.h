@@ -74,7 +74,8 @@ class Generator {
   using OnDone = std::function<void(size_t request, const Completion& completion)>;
   /// Runs the requests, as many at a time as the model has sequences, in order. What the callbacks throw ends the run.
   /// @throws BadLogits; Error for an empty prompt, one longer than the context or an id outside the vocabulary.
-  std::vector<Completion> run(const std::vector<Request>& requests, const OnText& on_text = {}, const OnDone& on_done = {});
+  std::vector<Completion> run(const std::vector<Request>& requests, const OnText& on_text = {},
+                              const OnDone& on_done = {});
 
   const Times& times() const { return times_; }
 

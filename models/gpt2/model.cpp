@@ -89,8 +89,10 @@ Pass Model::pass(int rows, int sequence, int count, int positions) const {
   Pass p;
   p.sequences = count;
   p.rows = rows;
-  // The unfused plan computes attention over all the keys that it is given: few sizes, so that few kernels are compiled.
-  p.keys = options_.cache ? std::min(options_.context, static_cast<int>(std::bit_ceil(static_cast<unsigned>(std::max(positions, 64)))))
+  // The unfused plan computes attention over all the keys that it is given: few sizes, so that few kernels are
+  // compiled.
+  p.keys = options_.cache ? std::min(options_.context,
+                                     static_cast<int>(std::bit_ceil(static_cast<unsigned>(std::max(positions, 64)))))
                           : rows;
   p.start = rows_of(start_, sequence, count);
   p.logits = rows_of(logits_, sequence, count);
@@ -124,7 +126,8 @@ void Model::prepare(int tokens, int sequence) {
   if (!options_.cache) tokens = options_.context;
   // A single token of a single sequence is read by a decode step.
   if ((options_.cache && tokens <= 1 && options_.sequences == 1) || tokens < 1 || tokens > options_.context) return;
-  if (prompt_pass_ && tokens == prompt_rows_ && sequence == prompt_sequence_ && options_.plan == PlanKind::fused) return;
+  if (prompt_pass_ && tokens == prompt_rows_ && sequence == prompt_sequence_ && options_.plan == PlanKind::fused)
+    return;
   if (prompt_pass_ && !options_.cache && sequence == prompt_sequence_) return;
   auto start = std::chrono::steady_clock::now();
   make_room(prompts_, tokens);
@@ -157,7 +160,8 @@ void Model::run(Program& program, int first, int count) {
     choice_->verify_next();
   }
   program.run();
-  choice_->choose(first, std::span<const int>(positions_).subspan(static_cast<size_t>(first), static_cast<size_t>(count)));
+  choice_->choose(first,
+                  std::span<const int>(positions_).subspan(static_cast<size_t>(first), static_cast<size_t>(count)));
 }
 
 void Model::reset(int sequence) {
@@ -253,7 +257,9 @@ std::vector<float> Model::logits(int sequence) {
 float Model::logit(int32_t id, int sequence) {
   check_id(id);
   float l = 0;
-  device_->read(&l, *logits_buffer_, (static_cast<size_t>(sequence) * static_cast<size_t>(config_.vocab_size) + static_cast<size_t>(id)) * 4, 4);
+  device_->read(&l, *logits_buffer_,
+                (static_cast<size_t>(sequence) * static_cast<size_t>(config_.vocab_size) + static_cast<size_t>(id)) * 4,
+                4);
   return l;
 }
 
@@ -271,9 +277,10 @@ std::vector<double> Model::losses(std::span<const int32_t> ids, std::span<const 
     const TensorView top = loss_buffer_->view(DType::f32, {count}, kRows * V);
     const TensorView log_sum = loss_buffer_->view(DType::f32, {count}, kRows * (V + 1));
     Recorder recorder(*compiler_);
-    (ids.size() == 1 ? steps_ : prompts_).plan->record_logits(recorder, static_cast<int>(first), static_cast<int>(count), logits);
-    recorder.call(kernels::log_softmax_statistics(), {logits, top, log_sum}, kernels::rows_schedule(caps_of(device_->target())),
-                  "log-softmax");
+    (ids.size() == 1 ? steps_ : prompts_)
+        .plan->record_logits(recorder, static_cast<int>(first), static_cast<int>(count), logits);
+    recorder.call(kernels::log_softmax_statistics(), {logits, top, log_sum},
+                  kernels::rows_schedule(caps_of(device_->target())), "log-softmax");
     Program program(device_);
     recorder.finish(program);
     program.run();

@@ -20,14 +20,15 @@
 namespace wavetile {
 
 struct ModelOptions {
-  DType dtype = DType::bf16;  // f32, f16 or bf16: of the weights, and of the cache in the fused plan; activations are f32
+  DType dtype =
+      DType::bf16;  // f32, f16 or bf16: of the weights, and of the cache in the fused plan; activations are f32
   PlanKind plan = PlanKind::fused;
   int sequences = 1;
   int context = 0;    // positions of a sequence; 0: as many as the model has
   bool cache = true;  // false: every step computes all `context` positions again
   DumpTo dump = {};
-  CacheOptions kernels = {};                        // where compiled kernels are kept
-  std::function<void(double)> progress = {};        // of loading the weights: from 0 to 1
+  CacheOptions kernels = {};                  // where compiled kernels are kept
+  std::function<void(double)> progress = {};  // of loading the weights: from 0 to 1
 };
 
 class Model {

@@ -27,11 +27,13 @@ const char* const kExamples =
     "  gpt2-dsl-run --plan unfused --no-cache --profile          one kernel an op, everything at each step\n";
 const char* const kExitCodes =
     "Standard output is the text alone; the configuration, the times and all messages go to standard error.\n"
-    "Exit codes: 0 done, 1 failure, 2 usage, 3 bad model file, 4 no such device, 130 interrupted (Ctrl-C ends the text\n"
+    "Exit codes: 0 done, 1 failure, 2 usage, 3 bad model file, 4 no such device, 130 interrupted (Ctrl-C ends the "
+    "text\n"
     "and still prints the statistics).";
 
 std::string version_text() {
-  std::string text = fmt::format("gpt2-dsl-run {} ({})\ntargets: cpu; amdgpu as code objects, which nothing runs yet\n", kVersion, kCommit);
+  std::string text = fmt::format("gpt2-dsl-run {} ({})\ntargets: cpu; amdgpu as code objects, which nothing runs yet\n",
+                                 kVersion, kCommit);
   std::istringstream target(identity_of(Device::open("cpu", {.threads = 1, .level = {}})->target()));
   text += "cpu:";
   for (std::string word; target >> word;)
@@ -50,7 +52,9 @@ std::string devices_text() {
 
 void add_sampling(CLI::App& app, Request& r) {
   const std::string group = "Choosing tokens";
-  auto* greedy = app.add_flag_function("--greedy", [](std::int64_t) {}, "always take the likeliest token: the default")->group(group);
+  auto* greedy = app.add_flag_function(
+                        "--greedy", [](std::int64_t) {}, "always take the likeliest token: the default")
+                     ->group(group);
   auto finite = [](double low, double high) {
     return [=](const std::string& text) {
       char* end = nullptr;
@@ -100,19 +104,22 @@ std::optional<Options> parse_options(int argc, char** argv) {
   app.add_option("--model", o.model, "Hugging Face directory (config.json, model.safetensors), or llm.c's .bin file")
       ->capture_default_str()
       ->group(what);
-  auto* prompt = app.add_option("--prompt", o.prompt, "text to continue; empty: <|endoftext|>, the start of a text")->group(what);
-  auto* file = app.add_option("--prompt-file", o.prompt_file, "the same from a UTF-8 file, taken as it is; -: standard input")
-                   ->excludes(prompt)
-                   ->check(named)
-                   ->group(what);
-  auto* batch = app.add_option("--batch-file", o.batch_file,
-                               "JSON lines, each {\"prompt\": ...} and any of max_tokens temperature top_k top_p min_p "
-                               "repetition_penalty seed stop ignore_eos logprobs; -: standard input. Prints JSON lines in "
-                               "the same order")
-                    ->excludes(prompt)
-                    ->excludes(file)
-                    ->check(named)
-                    ->group(what);
+  auto* prompt =
+      app.add_option("--prompt", o.prompt, "text to continue; empty: <|endoftext|>, the start of a text")->group(what);
+  auto* file =
+      app.add_option("--prompt-file", o.prompt_file, "the same from a UTF-8 file, taken as it is; -: standard input")
+          ->excludes(prompt)
+          ->check(named)
+          ->group(what);
+  auto* batch =
+      app.add_option("--batch-file", o.batch_file,
+                     "JSON lines, each {\"prompt\": ...} and any of max_tokens temperature top_k top_p min_p "
+                     "repetition_penalty seed stop ignore_eos logprobs; -: standard input. Prints JSON lines in "
+                     "the same order")
+          ->excludes(prompt)
+          ->excludes(file)
+          ->check(named)
+          ->group(what);
   app.add_option("--batch-size", o.batch_size, "how many prompts of a batch file are worked on at a time")
       ->check(CLI::Range(1, 256))
       ->capture_default_str()
@@ -122,8 +129,9 @@ std::optional<Options> parse_options(int argc, char** argv) {
                           ->excludes(file)
                           ->excludes(batch)
                           ->group(what);
-  app.add_option("--perplexity", o.perplexity,
-                 "how well the model predicts this UTF-8 file: mean negative log-likelihood and perplexity; -: standard input")
+  app.add_option(
+         "--perplexity", o.perplexity,
+         "how well the model predicts this UTF-8 file: mean negative log-likelihood and perplexity; -: standard input")
       ->excludes(prompt)
       ->excludes(file)
       ->excludes(batch)
@@ -167,26 +175,36 @@ std::optional<Options> parse_options(int argc, char** argv) {
       ->default_str("fused")
       ->type_name("fused|unfused")
       ->group(how);
-  app.add_flag("--no-cache", o.no_cache, "compute all positions again at each step; --context is 64 then, unless given")->group(how);
+  app.add_flag("--no-cache", o.no_cache, "compute all positions again at each step; --context is 64 then, unless given")
+      ->group(how);
   app.add_option("--context", o.context, "positions of a text; default: as many as the model has")
       ->check(CLI::Range(1, 1 << 20))
       ->group(how);
-  app.add_flag("--no-kernel-cache", o.no_kernel_cache, "compile every kernel, and keep none for the next run")->group(how);
-  app.add_option("--verify", o.verify_steps,
-                 "check every kernel of the prompt and of the first N steps (1, unless given) against the IR's interpreter")
+  app.add_flag("--no-kernel-cache", o.no_kernel_cache, "compile every kernel, and keep none for the next run")
+      ->group(how);
+  app.add_option(
+         "--verify", o.verify_steps,
+         "check every kernel of the prompt and of the first N steps (1, unless given) against the IR's interpreter")
       ->expected(0, 1)
       ->default_str("1")
       ->check(CLI::Range(1, 1 << 20))
       ->group(how);
 
   const std::string told = "What is told";
-  app.add_flag("--json", o.json, "print one JSON object with the text, the ids and the figures")->excludes(interactive)->group(told);
+  app.add_flag("--json", o.json, "print one JSON object with the text, the ids and the figures")
+      ->excludes(interactive)
+      ->group(told);
   app.add_option("--logprobs", r.logprobs, "with --json: log-probabilities of each token and of the N likeliest ones")
       ->check(CLI::Range(1, 1000))
       ->group(told);
-  app.add_option("--logits", o.logits, "write the logits after the prompt to this file: f32, one a token")->check(named)->group(told);
-  app.add_flag("--profile", o.profile, "print a table of kernels: calls, grid, time, share, GB/s, GFLOP/s")->group(told);
-  app.add_option("--dump", o.dump, "write every stage of every kernel's compilation to this directory")->check(named)->group(told);
+  app.add_option("--logits", o.logits, "write the logits after the prompt to this file: f32, one a token")
+      ->check(named)
+      ->group(told);
+  app.add_flag("--profile", o.profile, "print a table of kernels: calls, grid, time, share, GB/s, GFLOP/s")
+      ->group(told);
+  app.add_option("--dump", o.dump, "write every stage of every kernel's compilation to this directory")
+      ->check(named)
+      ->group(told);
   app.add_flag("--quiet,-q", o.quiet, "nothing but the text, and errors")->group(told);
   bool version = false, devices = false;
   app.add_flag("--list-devices", devices, "print the devices that --device takes")->group(told);
@@ -215,7 +233,8 @@ void take(const json& object, const char* key, double low, double high, const st
   if (it == object.end()) return;
   const bool whole = std::is_integral_v<T>;
   if (!(whole ? it->is_number_integer() : it->is_number()) || it->get<double>() < low || it->get<double>() > high)
-    throw Failure{kUsage, fmt::format("{}: {} is {}; it must be {} from {} to {}", where, key, it->dump(-1, ' ', true, json::error_handler_t::replace).substr(0, 40),
+    throw Failure{kUsage, fmt::format("{}: {} is {}; it must be {} from {} to {}", where, key,
+                                      it->dump(-1, ' ', true, json::error_handler_t::replace).substr(0, 40),
                                       whole ? "a whole number" : "a number", low, high)};
   to = it->get<T>();
 }
@@ -227,11 +246,13 @@ Request parse_request(const std::string& line, const std::string& where, const R
   const json object = json::parse(line, nullptr, false);
   auto fail = [&](const std::string& text) { throw Failure{kUsage, where + ": " + text}; };
   if (!object.is_object()) fail("not a JSON object; each line is one, like {\"prompt\": \"The old sailor\"}");
-  static const std::vector<std::string> known{"prompt", "max_tokens", "temperature", "top_k", "top_p", "min_p",
-                                              "repetition_penalty", "seed", "stop", "ignore_eos", "logprobs"};
+  static const std::vector<std::string> known{"prompt",  "max_tokens",         "temperature", "top_k", "top_p",
+                                              "min_p",   "repetition_penalty", "seed",        "stop",  "ignore_eos",
+                                              "logprobs"};
   for (const auto& [key, value] : object.items())
     if (std::find(known.begin(), known.end(), key) == known.end())
-      fail(fmt::format("unknown field {}; there are {}", json(key).dump(-1, ' ', true, json::error_handler_t::replace), fmt::join(known, " ")));
+      fail(fmt::format("unknown field {}; there are {}", json(key).dump(-1, ' ', true, json::error_handler_t::replace),
+                       fmt::join(known, " ")));
   if (!object.contains("prompt") || !object["prompt"].is_string()) fail("prompt is missing, or not a string");
   prompt = object["prompt"].get<std::string>();
   take(object, "max_tokens", 0, 1e6, where, r.max_tokens);
@@ -251,7 +272,8 @@ Request parse_request(const std::string& line, const std::string& where, const R
     if (!all.is_array()) fail("stop is not a string or an array of strings");
     r.stop.clear();
     for (const json& s : all) {
-      if (!s.is_string() || s.get_ref<const std::string&>().empty()) fail("stop has an entry that is not a string, or empty");
+      if (!s.is_string() || s.get_ref<const std::string&>().empty())
+        fail("stop has an entry that is not a string, or empty");
       r.stop.push_back(s.get<std::string>());
     }
   }

@@ -28,13 +28,13 @@ struct Cache {
 /// What a pass reads and writes: `rows` tokens of each of `sequences` sequences.
 struct Pass {
   int sequences = 1, rows = 1;
-  bool any_rows = false;  // there are other passes of the same kernels, with another number of rows
-  int keys = 0;           // positions that attention may look at, at most (unfused: how many it computes)
-  TensorView ids;         // [sequences * rows] i32
-  TensorView start;       // [sequences] i32: positions read before
-  TensorView last;        // [sequences] i32: the row whose logits are wanted; without data: the last one
+  bool any_rows = false;      // there are other passes of the same kernels, with another number of rows
+  int keys = 0;               // positions that attention may look at, at most (unfused: how many it computes)
+  TensorView ids;             // [sequences * rows] i32
+  TensorView start;           // [sequences] i32: positions read before
+  TensorView last;            // [sequences] i32: the row whose logits are wanted; without data: the last one
   std::vector<Cache> caches;  // of all layers; none: nothing was read before, and nothing is kept
-  TensorView logits;  // [sequences, vocab] f32
+  TensorView logits;          // [sequences, vocab] f32
 };
 
 class Plan {

@@ -67,8 +67,8 @@ class FusedPlan : public Plan {
       };
       to.call(layernorm_, {x, w.ln_1.gain, w.ln_1.bias, normal}, row, "layernorm");
       product(to, p, normal, w.qkv, qkv, nullptr, none_, "qkv");
-      to.call(append_, {heads(qkv, 1), heads(qkv, 2), p.start, cache.k, cache.v},
-              kernels::append_schedule(caps_, true), "append to cache");
+      to.call(append_, {heads(qkv, 1), heads(qkv, 2), p.start, cache.k, cache.v}, kernels::append_schedule(caps_, true),
+              "append to cache");
       to.call(attention_, {heads(qkv, 0), cache.k, cache.v, p.start, heads(mixed, 0)},
               kernels::attention_schedule(caps_, one, true), "attention");
       product(to, p, mixed, w.projection, x, &x, none_, "projection + residual");
@@ -104,8 +104,8 @@ class FusedPlan : public Plan {
     Kernel rows, row;
   };
 
-  void product(Recorder& to, const Pass& p, const Operand& in, const LinearWeights& w, const Operand& out, const Operand* residual,
-               const Product& plain, const std::string& label) const {
+  void product(Recorder& to, const Pass& p, const Operand& in, const LinearWeights& w, const Operand& out,
+               const Operand* residual, const Product& plain, const std::string& label) const {
     const int64_t rows = in.view.extents[0], depth = w.weight.extents[0];
     const Work work{bytes_of(w.weight), 2.0 * static_cast<double>(rows * depth * w.weight.extents[1])};
     const Product& kernel = residual ? residual_ : plain;
@@ -122,10 +122,13 @@ class FusedPlan : public Plan {
   }
 
   void logits(Recorder& to, const TensorView& x, const TensorView& normal, const TensorView& out) const {
-    const Work work{bytes_of(weights_.head), 2.0 * static_cast<double>(out.extents[0] * config_.channels * config_.vocab_size)};
-    to.call(layernorm_, {x, weights_.ln_f.gain, weights_.ln_f.bias, normal}, kernels::rows_schedule(caps_), "final layernorm");
+    const Work work{bytes_of(weights_.head),
+                    2.0 * static_cast<double>(out.extents[0] * config_.channels * config_.vocab_size)};
+    to.call(layernorm_, {x, weights_.ln_f.gain, weights_.ln_f.bias, normal}, kernels::rows_schedule(caps_),
+            "final layernorm");
     if (out.extents[0] == 1)
-      to.call(head_.row, {as_vector(normal), weights_.head, as_vector(out)}, kernels::gemv_schedule(caps_, dtype_), "logits", work);
+      to.call(head_.row, {as_vector(normal), weights_.head, as_vector(out)}, kernels::gemv_schedule(caps_, dtype_),
+              "logits", work);
     else
       to.call(head_.rows, {normal, weights_.head, out},
               kernels::matmul_schedule(caps_, dtype_, out.extents[0], config_.channels), "logits", work);
@@ -139,7 +142,8 @@ class FusedPlan : public Plan {
   int64_t max_rows_ = 0;
 
   Kernel attention_, layernorm_, embedding_, append_, gather_, argmax_;
-  Product none_{kernels::linear(dtype_, kernels::Activation::none, inputs_), kernels::gemv_linear(dtype_, kernels::Activation::none, inputs_)};
+  Product none_{kernels::linear(dtype_, kernels::Activation::none, inputs_),
+                kernels::gemv_linear(dtype_, kernels::Activation::none, inputs_)};
   Product gelu_{kernels::linear(dtype_, kernels::Activation::gelu, inputs_, inputs_),
                 kernels::gemv_linear(dtype_, kernels::Activation::gelu, inputs_, inputs_)};
   Product residual_{kernels::linear_residual(dtype_, inputs_), kernels::gemv_residual(dtype_, inputs_)};

@@ -18,7 +18,8 @@ class UnfusedPlan : public Plan {
   PlanKind kind() const override { return PlanKind::unfused; }
 
   Cache cache_layout(int sequences, int positions) const override {
-    const TensorView plain = dense<void>(DType::f32, nullptr, {sequences, config_.num_heads, positions, config_.head_size()});
+    const TensorView plain =
+        dense<void>(DType::f32, nullptr, {sequences, config_.num_heads, positions, config_.head_size()});
     return {plain, plain};
   }
 
@@ -49,7 +50,8 @@ class UnfusedPlan : public Plan {
 
  private:
   struct Places {  // in f32 elements
-    int64_t x = 0, normal = 0, qkv = 0, heads = 0, transposed = 0, scores = 0, weighed = 0, hidden = 0, active = 0, probabilities = 0, total = 0;
+    int64_t x = 0, normal = 0, qkv = 0, heads = 0, transposed = 0, scores = 0, weighed = 0, hidden = 0, active = 0,
+            probabilities = 0, total = 0;
   };
   Places layout(int rows, int sequences) const {
     const int64_t R = rows, C = config_.channels, T = config_.max_seq_len, H = config_.num_heads;
@@ -104,7 +106,9 @@ class UnfusedPlan : public Plan {
       k.extents[1] = v.extents[1] = T;
       const TensorView transposed = block(places_.transposed, H, D, T);
       const Operand scores(block(places_.scores, H, M, T), second), weighed(block(places_.weighed, H, M, T), second);
-      to.call(permute_, {TensorView{k.dtype, k.data, {H, D, T}, {k.strides[0], k.strides[2], k.strides[1]}}, transposed}, rows_, "transpose K");
+      to.call(permute_,
+              {TensorView{k.dtype, k.data, {H, D, T}, {k.strides[0], k.strides[2], k.strides[1]}}, transposed}, rows_,
+              "transpose K");
       batched(to, part(0), transposed, scores, "Q times K");
       to.call(causal_softmax_, {scores, start, weighed}, rows_, "causal softmax");
       batched(to, weighed, v, part(0), "weights times V");  // Q is not needed any more
@@ -125,7 +129,8 @@ class UnfusedPlan : public Plan {
     logits(to, last, block(places_.normal, 1, C), rows_of(p.logits, sequence, 1));
   }
 
-  void linear(Recorder& to, const Operand& in, const LinearWeights& w, const Operand& out, const std::string& label) const {
+  void linear(Recorder& to, const Operand& in, const LinearWeights& w, const Operand& out,
+              const std::string& label) const {
     const int64_t rows = in.view.extents[0], depth = w.weight.extents[0];
     const Work work{bytes_of(w.weight), 2.0 * static_cast<double>(rows * depth * w.weight.extents[1])};
     to.call(linear_, {in, w.weight, w.bias, out}, kernels::matmul_schedule(caps_, dtype_, rows, depth), label, work);
@@ -136,12 +141,15 @@ class UnfusedPlan : public Plan {
     s.packing.clear();  // b is an activation, in plain strides
     s.order.clear();
     to.call(batched_matmul_, {a, b, c}, s, label,
-            {bytes_of(a.view) + bytes_of(b) + bytes_of(c.view), 2.0 * static_cast<double>(b.extents[0] * rows * depth * b.extents[2])});
+            {bytes_of(a.view) + bytes_of(b) + bytes_of(c.view),
+             2.0 * static_cast<double>(b.extents[0] * rows * depth * b.extents[2])});
   }
   void logits(Recorder& to, const TensorView& x, const TensorView& normal, const TensorView& out) const {
-    const Work work{bytes_of(weights_.head), 2.0 * static_cast<double>(out.extents[0] * config_.channels * config_.vocab_size)};
+    const Work work{bytes_of(weights_.head),
+                    2.0 * static_cast<double>(out.extents[0] * config_.channels * config_.vocab_size)};
     to.call(layernorm_, {x, weights_.ln_f.gain, weights_.ln_f.bias, normal}, rows_, "final layernorm");
-    to.call(matmul_, {normal, weights_.head, out}, kernels::matmul_schedule(caps_, dtype_, out.extents[0], config_.channels), "logits", work);
+    to.call(matmul_, {normal, weights_.head, out},
+            kernels::matmul_schedule(caps_, dtype_, out.extents[0], config_.channels), "logits", work);
   }
 
   const Config& config_;
@@ -154,8 +162,10 @@ class UnfusedPlan : public Plan {
   int64_t max_rows_ = 0;
 
   Kernel embedding_ = kernels::embedding(dtype_), layernorm_ = kernels::layernorm(config_.layernorm_eps);
-  Kernel linear_ = kernels::linear(dtype_), matmul_ = kernels::matmul(dtype_), batched_matmul_ = kernels::batched_matmul(DType::f32);
-  Kernel permute_ = kernels::permute(), append_ = kernels::append_to_cache(DType::f32), gelu_ = kernels::gelu(), add_ = kernels::add();
+  Kernel linear_ = kernels::linear(dtype_), matmul_ = kernels::matmul(dtype_),
+         batched_matmul_ = kernels::batched_matmul(DType::f32);
+  Kernel permute_ = kernels::permute(), append_ = kernels::append_to_cache(DType::f32), gelu_ = kernels::gelu(),
+         add_ = kernels::add();
   Kernel causal_softmax_ = kernels::causal_softmax(1 / std::sqrt(static_cast<double>(config_.head_size())));
   Kernel gather_ = kernels::gather(), softmax_ = kernels::softmax(), argmax_ = kernels::argmax();
 };

@@ -24,8 +24,8 @@ class Recorder {
   explicit Recorder(Compiler& compiler) : compiler_(compiler) {}
 
   /// Asks for the kernel, and remembers the call.
-  void call(const Kernel& kernel, const std::vector<Operand>& tensors, const Schedule& schedule, const std::string& label,
-            Work work = {});
+  void call(const Kernel& kernel, const std::vector<Operand>& tensors, const Schedule& schedule,
+            const std::string& label, Work work = {});
   /// Waits for the kernels and appends the calls to the program.
   void finish(Program& program);
 

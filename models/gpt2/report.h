@@ -29,7 +29,8 @@ struct Report {
 /// decode_ms_per_token_p90 bytes_per_token decode_gbytes_per_second read_gbytes_per_second load_ms compile_ms
 /// first_token_ms peak_memory_bytes; null where a run has no such figure; logprobs where they were asked for.
 /// Milliseconds, 10^9 bytes a second.
-nlohmann::ordered_json to_json(const Report& report, const Request& request, const Completion& completion, const Tokenizer& tokenizer);
+nlohmann::ordered_json to_json(const Report& report, const Request& request, const Completion& completion,
+                               const Tokenizer& tokenizer);
 /// One line of a batch's results: prompt_ids generated_ids text finish, and logprobs where they were asked for.
 nlohmann::ordered_json to_json(const Request& request, const Completion& completion, const Tokenizer& tokenizer);
 

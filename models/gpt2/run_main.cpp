@@ -83,7 +83,8 @@ void Run::open_files() {
   device_ = stage(kNoDevice, [&] { return Device::open(options_.device, {.threads = options_.threads, .level = {}}); });
   const double before = since_start();
   stage(kBadModel, [&] { checkpoint_.emplace(options_.model); });
-  tokenizer_ = stage(kBadModel, [&] { return Tokenizer::load(options_.model, data_dir(kSourceVocabDir, kInstalledVocabDir)); });
+  tokenizer_ =
+      stage(kBadModel, [&] { return Tokenizer::load(options_.model, data_dir(kSourceVocabDir, kInstalledVocabDir)); });
   files_seconds_ = since_start() - before;
   const int positions = checkpoint_->config().max_seq_len;
   if (options_.context > positions)
@@ -94,7 +95,8 @@ void Run::open_model(int sequences) {
   note(describe(checkpoint_->config()));
   std::optional<Progress> bar;
   if (!options_.quiet) bar.emplace("loading");
-  model_ = stage(kBadModel, [&] { return std::make_unique<Model>(*checkpoint_, device_,
+  model_ = stage(kBadModel, [&] {
+    return std::make_unique<Model>(*checkpoint_, device_,
                                    ModelOptions{.dtype = dtype_of(options_.dtype),
                                                 .plan = options_.plan,
                                                 .sequences = sequences,
@@ -129,7 +131,8 @@ std::vector<int32_t> Run::encode(std::string text, const std::string& what) cons
 // A prompt fills the context at most.
 void check_length(size_t tokens, int context, const std::string& where) {
   if (tokens > static_cast<size_t>(context))
-    throw Failure{kUsage, fmt::format("{}the prompt has {} tokens and there are {} positions; shorten the prompt", where, tokens, context)};
+    throw Failure{kUsage, fmt::format("{}the prompt has {} tokens and there are {} positions; shorten the prompt",
+                                      where, tokens, context)};
 }
 
 void Run::fill_report(const Times& times, int tokens) {
@@ -140,7 +143,8 @@ void Run::fill_report(const Times& times, int tokens) {
   report_.tokens = tokens;
   report_.load_seconds = files_seconds_ + model_->load_seconds();
   report_.compile_seconds = model_->compile_seconds();
-  if (!options_.quiet && !times.steps.empty()) report_.read_gbytes = read_speed(*model_->weights().buffer, device_->threads());
+  if (!options_.quiet && !times.steps.empty())
+    report_.read_gbytes = read_speed(*model_->weights().buffer, device_->threads());
 }
 
 void Run::print_statistics() {
@@ -154,21 +158,26 @@ void Run::print_profile() const {
   size_t count = t.steps.size();
   const auto prompt = model_->prompt_times();
   if (options_.no_cache) {
-    print_note(describe_profile(fmt::format("{} passes over {} positions, {} plan", count + 1, model_->context(), name_of(options_.plan)),
-                                model_->times(), steps + t.prompts));
+    print_note(describe_profile(
+        fmt::format("{} passes over {} positions, {} plan", count + 1, model_->context(), name_of(options_.plan)),
+        model_->times(), steps + t.prompts));
     return;
   }
   if (!prompt.empty() && model_->sequences() == 1) {
-    print_note(describe_profile(fmt::format("Prompt of {} tokens, {} plan", t.prompt_tokens, name_of(options_.plan)), prompt, t.prompts));
+    print_note(describe_profile(fmt::format("Prompt of {} tokens, {} plan", t.prompt_tokens, name_of(options_.plan)),
+                                prompt, t.prompts));
   } else if (model_->sequences() == 1) {  // A prompt of one token is read by a decode step.
     steps += t.prompts;
     ++count;
   }
-  if (count) print_note(describe_profile(fmt::format("{} decode steps, {} plan", count, name_of(options_.plan)), model_->times(), steps));
+  if (count)
+    print_note(describe_profile(fmt::format("{} decode steps, {} plan", count, name_of(options_.plan)), model_->times(),
+                                steps));
 }
 
 int Run::text() {
-  std::string prompt = options_.prompt_file.empty() ? options_.prompt : read_file(options_.prompt_file, "--prompt-file");
+  std::string prompt =
+      options_.prompt_file.empty() ? options_.prompt : read_file(options_.prompt_file, "--prompt-file");
   ResultFile logits(options_.logits, "logits", "--logits");
   open_files();
   Request request = options_.request;
@@ -189,7 +198,8 @@ int Run::text() {
   if (options_.json) print_text(to_json(report_, request, c, *tokenizer_).dump() + "\n");
   if (!options_.json && isatty(STDOUT_FILENO)) note("\n");
   if (c.finish == Finish::context)
-    note(fmt::format("stopped after {} tokens: all {} positions are taken; --context-policy slide goes on\n", c.ids.size(), context()));
+    note(fmt::format("stopped after {} tokens: all {} positions are taken; --context-policy slide goes on\n",
+                     c.ids.size(), context()));
   print_statistics();
   return c.finish == Finish::interrupted ? kInterrupted : 0;
 }
@@ -222,7 +232,10 @@ int Run::batch() {
     tokens += static_cast<int>(c.ids.size());
     for (; printed < done.size() && !done[printed].empty(); ++printed) print_text(done[printed]);
   };
-  generating([&] { return generator.run(requests, [&](size_t, std::string_view) { told_first(); }, on_done); });
+  generating([&] {
+    return generator.run(
+        requests, [&](size_t, std::string_view) { told_first(); }, on_done);
+  });
   fill_report(generator.times(), tokens);
   print_statistics();
   return interrupted ? kInterrupted : 0;
@@ -280,8 +293,10 @@ int Run::perplexity() {
     ids.insert(ids.end(), rest.begin(), rest.end());
   }
   const auto window = static_cast<size_t>(context());
-  if (ids.size() < 2) throw Failure{kUsage, options_.perplexity + ": there is nothing to predict; give --perplexity a text"};
-  if (options_.no_cache) throw Failure{kUsage, "--perplexity and --no-cache do not go together: every window is computed once"};
+  if (ids.size() < 2)
+    throw Failure{kUsage, options_.perplexity + ": there is nothing to predict; give --perplexity a text"};
+  if (options_.no_cache)
+    throw Failure{kUsage, "--perplexity and --no-cache do not go together: every window is computed once"};
   open_model(1);
   double sum = 0;
   size_t count = 0;
@@ -291,22 +306,34 @@ int Run::perplexity() {
     const size_t n = std::min(window, ids.size() - 1 - first);
     double of_window = 0;
     for (double loss : model_->losses(std::span(ids).subspan(first, n), std::span(ids).subspan(first + 1, n))) {
-      if (!std::isfinite(loss)) throw Failure{kBadModel, fmt::format("{}: the loss of token {} is not a number: the weights are damaged, or too large for the compute type; try --dtype f32", options_.model, first)};
+      if (!std::isfinite(loss))
+        throw Failure{kBadModel, fmt::format("{}: the loss of token {} is not a number: the weights are damaged, or "
+                                             "too large for the compute type; try --dtype f32",
+                                             options_.model, first)};
       sum += loss;
       ++count;
       of_window += loss;
     }
     windows.push_back(of_window / static_cast<double>(n));
     if (!options_.quiet && isatty(STDERR_FILENO))
-      print_note(fmt::format("\r{} of {} tokens, perplexity {:.3f} ", count, ids.size() - 1, std::exp(sum / static_cast<double>(count))));
+      print_note(fmt::format("\r{} of {} tokens, perplexity {:.3f} ", count, ids.size() - 1,
+                             std::exp(sum / static_cast<double>(count))));
   }
   if (!options_.quiet && isatty(STDERR_FILENO)) print_note("\r\x1b[K");
   const double mean = count ? sum / static_cast<double>(count) : 0;
   if (options_.json)
-    print_text(nlohmann::ordered_json{{"device", device_->name()}, {"dtype", options_.dtype}, {"plan", std::string(name_of(options_.plan))},
-                                      {"tokens", count}, {"windows", windows}, {"mean_negative_log_likelihood", mean}, {"perplexity", std::exp(mean)}}.dump() + "\n");
+    print_text(nlohmann::ordered_json{{"device", device_->name()},
+                                      {"dtype", options_.dtype},
+                                      {"plan", std::string(name_of(options_.plan))},
+                                      {"tokens", count},
+                                      {"windows", windows},
+                                      {"mean_negative_log_likelihood", mean},
+                                      {"perplexity", std::exp(mean)}}
+                   .dump() +
+               "\n");
   else
-    print_text(fmt::format("tokens: {}\nmean negative log-likelihood: {:.6f}\nperplexity: {:.4f}\n", count, mean, std::exp(mean)));
+    print_text(fmt::format("tokens: {}\nmean negative log-likelihood: {:.6f}\nperplexity: {:.4f}\n", count, mean,
+                           std::exp(mean)));
   return interrupted ? kInterrupted : 0;
 }
 
@@ -324,6 +351,4 @@ int body(int argc, char** argv) {
 }  // namespace
 }  // namespace wavetile::cli
 
-int main(int argc, char** argv) {
-  return wavetile::cli::run_program("gpt2-dsl-run", wavetile::cli::body, argc, argv);
-}
+int main(int argc, char** argv) { return wavetile::cli::run_program("gpt2-dsl-run", wavetile::cli::body, argc, argv); }

@@ -48,7 +48,10 @@ inline TensorView every(const TensorView& rows, int64_t group, int64_t which) {
 
 /// The tensor without its first dimension, at coordinate `which` of it.
 inline TensorView slice(const TensorView& v, int64_t which) {
-  return {v.dtype, at(v, which * v.strides[0]), {v.extents.begin() + 1, v.extents.end()}, {v.strides.begin() + 1, v.strides.end()}};
+  return {v.dtype,
+          at(v, which * v.strides[0]),
+          {v.extents.begin() + 1, v.extents.end()},
+          {v.strides.begin() + 1, v.strides.end()}};
 }
 
 inline double bytes_of(const TensorView& v) {

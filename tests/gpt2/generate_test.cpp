@@ -79,8 +79,10 @@ TEST_F(Generate, StopStringsEndTheTextBeforeThem) {
   const GoldenPrompt& p = golden_[1];
   const std::string whole = tokenizer_.decode(p.greedy);
   // Strings that begin and end inside tokens, that contain each other, and that never come.
-  for (const auto& stop : std::vector<std::vector<std::string>>{
-           {whole.substr(20, 9)}, {whole.substr(41, 3), whole.substr(40, 6)}, {"\x01", whole.substr(30, 1)}, {whole + "!"}}) {
+  for (const auto& stop : std::vector<std::vector<std::string>>{{whole.substr(20, 9)},
+                                                                {whole.substr(41, 3), whole.substr(40, 6)},
+                                                                {"\x01", whole.substr(30, 1)},
+                                                                {whole + "!"}}) {
     size_t end = whole.size();
     for (const auto& s : stop) end = std::min(end, whole.find(s));
     Request r = request(p.ids, static_cast<int>(p.greedy.size()));
