@@ -77,6 +77,7 @@ std::vector<Completion> Generator::run(const std::vector<Request>& requests, con
     const auto count = std::count(runs.begin(), runs.end(), true);
     if (count == 0 && (next == requests.size() || stopped())) break;
     if (count == 0) continue;
+    model_.prepare_step(runs);
     auto begin = Clock::now();
     model_.step(runs);
     for (size_t s = 0; s < slots_.size(); ++s)

@@ -211,15 +211,23 @@ void Model::recompute(int sequence) {
   run(*prompt_pass_, sequence, 1);
 }
 
+// The most positions that a sequence has after the next step.
+int Model::furthest(const std::vector<bool>& active) const {
+  int most = 0;
+  for (int s = 0; s < options_.sequences; ++s)
+    if (active.empty() || active[static_cast<size_t>(s)]) most = std::max(most, position(s) + 1);
+  return most;
+}
+
+void Model::prepare_step(const std::vector<bool>& active) {
+  const int most = furthest(active);
+  if (options_.cache && most > 0 && most <= options_.context) decode(most);
+}
+
 void Model::step(const std::vector<bool>& active) {
-  int furthest = 0;
-  for (int s = 0; s < options_.sequences; ++s) {
-    if (!active.empty() && !active[static_cast<size_t>(s)]) continue;
-    if (position(s) >= options_.context)
-      throw Error(fmt::format("all {} positions of the model are taken", options_.context));
-    furthest = std::max(furthest, position(s) + 1);
-  }
-  if (furthest == 0) return;
+  const int most = furthest(active);
+  if (most > options_.context) throw Error(fmt::format("all {} positions of the model are taken", options_.context));
+  if (most == 0) return;
   for (int s = 0; s < options_.sequences; ++s) {
     const bool runs = active.empty() || active[static_cast<size_t>(s)];
     int& position = positions_[static_cast<size_t>(s)];
@@ -235,7 +243,7 @@ void Model::step(const std::vector<bool>& active) {
       choice_->read(std::span(&id, 1), s);
     }
   }
-  if (options_.cache) run(decode(furthest), 0, options_.sequences);
+  if (options_.cache) run(decode(most), 0, options_.sequences);
 }
 
 int32_t Model::next(int sequence) {

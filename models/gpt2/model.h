@@ -36,6 +36,7 @@ class Model {
   /// Lays out the weights and compiles the kernels of a decode step.
   /// @throws Error for a context that the model does not have.
   Model(const Checkpoint& checkpoint, DevicePtr device, ModelOptions options);
+  Model(const Model&) = delete;  // plans refer to its members
 
   const Config& config() const { return config_; }
   const ModelOptions& options() const { return options_; }
@@ -58,6 +59,8 @@ class Model {
   /// last one.
   /// @throws Error for an empty prompt, an id outside the vocabulary, or more tokens than positions are left.
   void read(std::span<const int32_t> ids, int sequence = 0);
+  /// Compiles what the next step() of these sequences needs, so that step() itself only runs it.
+  void prepare_step(const std::vector<bool>& active = {});
   /// One decode step of the sequences in `active` (all by default): each reads its next().
   /// @throws Error if one of them has no position left.
   void step(const std::vector<bool>& active = {});
@@ -97,6 +100,7 @@ class Model {
   void make_room(Passes& passes, int rows);
   Pass pass(int rows, int sequence, int count, int positions) const;
   std::unique_ptr<Program> record(const Plan& plan, const Pass& pass);
+  int furthest(const std::vector<bool>& active) const;
   Program& decode(int positions);
   void recompute(int sequence);
   void run(Program& program, int first, int count);
