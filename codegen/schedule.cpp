@@ -77,7 +77,8 @@ Graph apply_schedule(const Graph& g, const Schedule& s, const Signature& sig, co
   if (s.warps < 1 || (s.warps & (s.warps - 1)) || s.warps > caps.max_warps)
     throw Error(g.loc, fmt::format("the schedule gives kernel '{}' {} warps a block; {} takes a power of two up to {}",
                                    g.name, s.warps, caps.name, caps.max_warps));
-  for (const auto& [name, packing] : s.packing) {
+  for (const auto& [tensor, packing] : s.packing) {
+    const std::string& name = tensor;  // clang 14 captures no structured bindings
     auto t = std::find_if(g.tensors.begin(), g.tensors.end(), [&](const TensorParam& p) { return p.name == name; });
     if (t == g.tensors.end())
       throw Error(g.loc, fmt::format("the schedule packs tensor '{}', which kernel '{}' does not have", name, g.name));

@@ -179,12 +179,13 @@ class Param {
 WAVETILE_BINARY(+)
 WAVETILE_BINARY(-)
 WAVETILE_BINARY(*)
-WAVETILE_BINARY(/) WAVETILE_BINARY(%) WAVETILE_BINARY(<) WAVETILE_BINARY(<=) WAVETILE_BINARY(>) WAVETILE_BINARY(>=)
-    WAVETILE_BINARY(==) WAVETILE_BINARY(!=) WAVETILE_BINARY(&) WAVETILE_BINARY(|) WAVETILE_BINARY(^) WAVETILE_BINARY(<<)
-        WAVETILE_BINARY(>>)
+WAVETILE_BINARY(/)
+WAVETILE_BINARY(%)
+WAVETILE_BINARY(<) WAVETILE_BINARY(<=) WAVETILE_BINARY(>) WAVETILE_BINARY(>=) WAVETILE_BINARY(==) WAVETILE_BINARY(!=)
+    WAVETILE_BINARY(&) WAVETILE_BINARY(|) WAVETILE_BINARY(^) WAVETILE_BINARY(<<) WAVETILE_BINARY(>>)
 #undef WAVETILE_BINARY
-            Tile
-            operator-(const Arg& a);
+        Tile
+        operator-(const Arg& a);
 Tile map(Fn fn, const std::vector<Arg>& args);  // any function of dsl/functions.def
 
 #define WAVETILE_UNARY(name) \
@@ -192,8 +193,10 @@ Tile map(Fn fn, const std::vector<Arg>& args);  // any function of dsl/functions
 WAVETILE_UNARY(abs)
 WAVETILE_UNARY(exp)
 WAVETILE_UNARY(exp2)
-WAVETILE_UNARY(log) WAVETILE_UNARY(sqrt) WAVETILE_UNARY(rsqrt) WAVETILE_UNARY(tanh) WAVETILE_UNARY(sin)
-    WAVETILE_UNARY(cos) WAVETILE_UNARY(floor) WAVETILE_UNARY(round)
+WAVETILE_UNARY(log)
+WAVETILE_UNARY(sqrt)
+WAVETILE_UNARY(rsqrt) WAVETILE_UNARY(tanh) WAVETILE_UNARY(sin) WAVETILE_UNARY(cos) WAVETILE_UNARY(floor)
+    WAVETILE_UNARY(round)
 #undef WAVETILE_UNARY
         inline Tile min(const Arg& a, const Arg& b) {
   return map(Fn::min, {a, b});

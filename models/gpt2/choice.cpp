@@ -26,8 +26,8 @@ void Choice::allocate() {
   seen_ = device_->allocate(elements);
   adjusted_ = device_->allocate(4 * elements);
   weights_ = device_->allocate(4 * elements);
-  // Settings of 32 bytes each, then three numbers a sequence.
-  rows_ = device_->allocate(static_cast<size_t>(S) * (sizeof(SamplingSettings) + 12));
+  // Settings of 32 bytes each, then two numbers a sequence.
+  rows_ = device_->allocate(static_cast<size_t>(S) * (sizeof(SamplingSettings) + 8));
   real_ = rows_->view(DType::f32, {S, 8}, 0);
   real_.extents[1] = 4;
   whole_ = rows_->view(DType::i32, {S, 8}, 0);
@@ -89,18 +89,19 @@ void Choice::record_draws(Recorder& to, int first, int count) const {
 Program& Choice::program(int first, int count) {
   const bool greedy = std::all_of(sampling_.begin() + first, sampling_.begin() + first + count,
                                   [](const Sampling& s) { return s.greedy(); });
-  auto& program = programs_[{!greedy, first, count}];
-  if (!program) {
+  const std::tuple key(!greedy, first, count);
+  if (!programs_.contains(key)) {
     Recorder recorder(compiler_);
     if (greedy)
       plan_.record_greedy(recorder, rows_of(logits_, first, count), rows_of(next_, first, count));
     else
       record_draws(recorder, first, count);
-    program = std::make_unique<Program>(device_);
+    auto program = std::make_unique<Program>(device_);
     recorder.finish(*program);
     program->profile(profiling_);
+    programs_[key] = std::move(program);
   }
-  return *program;
+  return *programs_[key];
 }
 
 void Choice::choose(int first, std::span<const int> positions) {

@@ -58,7 +58,7 @@ class Choice {
   std::vector<Sampling> sampling_;
   std::vector<std::vector<int32_t>> ids_;  // read so far
   BufferPtr seen_, adjusted_, weights_, rows_;
-  TensorView real_, whole_, least_, position_, ids_view_;
+  TensorView real_, whole_, least_, position_;
   std::map<std::tuple<bool, int, int>, std::unique_ptr<Program>> programs_;  // drawn or greedy, first, count
   bool profiling_ = false, verify_ = false;
 };

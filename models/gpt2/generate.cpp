@@ -62,20 +62,24 @@ std::vector<Completion> Generator::run(const std::vector<Request>& requests, con
   on_text_ = &on_text;
   on_done_ = &on_done;
   completions_.assign(requests.size(), {});
+  for (Slot& s : slots_) s.request = -1;  // where a run before this one was ended by an error
   size_t next = 0;
-  auto stopped = [&] { return interrupted_ && *interrupted_; };
   double bytes = times_.bytes_per_step * static_cast<double>(times_.steps.size());
   for (;;) {
     for (size_t s = 0; s < slots_.size() && next < requests.size() && !stopped(); ++s)
-      while (!active(s) && next < requests.size()) start(s, static_cast<int>(next++));
-    for (size_t s = 0; s < slots_.size(); ++s)
-      if (active(s) && stopped()) finish(s, Finish::interrupted);
+      while (!active(s) && next < requests.size() && !stopped()) start(s, static_cast<int>(next++));
+    if (stopped()) {
+      for (size_t s = 0; s < slots_.size(); ++s)
+        if (active(s)) finish(s, Finish::interrupted);
+      break;
+    }
     for (size_t s = 0; s < slots_.size(); ++s)
       if (active(s)) make_room(s);
+    if (stopped()) continue;
     std::vector<bool> runs;
     for (size_t s = 0; s < slots_.size(); ++s) runs.push_back(active(s));
     const auto count = std::count(runs.begin(), runs.end(), true);
-    if (count == 0 && (next == requests.size() || stopped())) break;
+    if (count == 0 && next == requests.size()) break;
     if (count == 0) continue;
     model_.prepare_step(runs);
     auto begin = Clock::now();
@@ -110,9 +114,10 @@ void Generator::start(size_t slot, int request) {
     keep_last_half(slot);
   read(slot, std::span<const int32_t>(s.history).subspan(static_cast<size_t>(model_.position(sequence))));
   Completion& c = completions_[static_cast<size_t>(request)];
-  c.prompt_logits = model_.logits(sequence);
-  if (!std::all_of(c.prompt_logits.begin(), c.prompt_logits.end(), [](float l) { return std::isfinite(l); }))
+  std::vector<float> logits = model_.logits(sequence);
+  if (!std::all_of(logits.begin(), logits.end(), [](float l) { return std::isfinite(l); }))
     throw_bad_logits(model_.position(sequence));
+  if (r.keep_logits) c.prompt_logits = std::move(logits);
   if (r.max_tokens == 0) return finish(slot, Finish::length);
   accept(slot);
 }
@@ -136,6 +141,10 @@ void Generator::accept(size_t slot) {
   // After a sound prompt only a damaged position or embedding row can spoil a step, and that spoils every logit.
   if (id < 0 || id >= model_.config().vocab_size || !std::isfinite(model_.logit(id, sequence)))
     throw_bad_logits(model_.position(sequence));
+  if (id >= tokenizer_.vocab_size())
+    throw BadLogits(
+        fmt::format("the model chose token {} and its vocabulary files have {}: they belong to another model", id,
+                    tokenizer_.vocab_size()));
   c.ids.push_back(id);
   if (r.logprobs > 0) c.logprobs.push_back(logprobs_of(slot, id, r.logprobs));
   s.history.push_back(id);
@@ -151,9 +160,10 @@ void Generator::put_text(size_t slot, std::string_view text, bool last) {
   const Request& r = (*requests_)[static_cast<size_t>(s.request)];
   Completion& c = completions_[static_cast<size_t>(s.request)];
   s.held += text;
-  const size_t stop = first_stop(s.held, r.stop);
-  const bool stops = stop != std::string::npos;
-  const size_t ready = stops ? stop : last ? s.held.size() : s.held.size() - begun(s.held, r.stop);
+  // What begins first wins, so a whole stop string waits for one that began before it.
+  const size_t stop = first_stop(s.held, r.stop), safe = last ? s.held.size() : s.held.size() - begun(s.held, r.stop);
+  const bool stops = stop != std::string::npos && stop <= safe;
+  const size_t ready = stops ? stop : safe;
   const std::string piece = s.held.substr(0, ready);
   s.held.erase(0, ready);
   c.text += piece;
@@ -174,13 +184,14 @@ void Generator::finish(size_t slot, Finish how) {
   c.finish = how;
   const auto request = static_cast<size_t>(s.request);
   s.request = -1;
+  model_.set_sampling({}, static_cast<int>(slot));  // what is idle does not make the others draw
   if (*on_done_) (*on_done_)(request, c);
 }
 
 // Before a step: the token that it reads needs a position.
 void Generator::make_room(size_t slot) {
   Slot& s = slots_[slot];
-  while (active(slot) && static_cast<int>(s.history.size()) > model_.context()) {
+  while (active(slot) && !stopped() && static_cast<int>(s.history.size()) > model_.context()) {
     if ((*requests_)[static_cast<size_t>(s.request)].policy == ContextPolicy::stop)
       return finish(slot, Finish::context);
     keep_last_half(slot);

@@ -17,7 +17,8 @@
 
 namespace wavetile {
 
-/// The logits are NaN or infinite: damaged weights, or weights that do not fit the compute type.
+/// The logits are NaN or infinite (damaged weights, or weights that do not fit the compute type), or choose a token
+/// that the vocabulary does not have.
 class BadLogits : public Error {
  public:
   using Error::Error;
@@ -32,10 +33,11 @@ struct Request {
   bool continues = false;  ///< after what sequence 0 has read and written before
   int max_tokens = 20;
   Sampling sampling;
-  std::vector<std::string> stop;  ///< the text ends before the first of these
+  std::vector<std::string> stop;  ///< the text ends before the first of these; valid UTF-8, none empty
   bool ignore_end = false;        ///< go on after <|endoftext|>
   int logprobs = 0;               ///< how many of the likeliest tokens to report at each step; 0: nothing
   ContextPolicy policy = ContextPolicy::stop;
+  bool keep_logits = false;  ///< Completion::prompt_logits are wanted
 };
 
 enum class Finish { length, stop_string, end_of_text, context, interrupted };
@@ -51,7 +53,7 @@ struct Completion {
   std::vector<int32_t> ids;  ///< generated, without the prompt; the <|endoftext|> that ends a text is one of them
   std::string text;          ///< valid UTF-8, without the stop string
   std::vector<TokenLogprobs> logprobs;
-  std::vector<float> prompt_logits;  ///< those after the prompt, one a token of the vocabulary
+  std::vector<float> prompt_logits;  ///< those after the prompt, one a token of the vocabulary; if they were asked for
   Finish finish = Finish::length;
 };
 
@@ -86,6 +88,7 @@ class Generator {
     Utf8Stream characters;
     std::string held;  // text that may be the beginning of a stop string
   };
+  bool stopped() const { return interrupted_ && *interrupted_; }
   bool active(size_t slot) const { return slots_[slot].request >= 0; }
   void start(size_t slot, int request);
   void read(size_t slot, std::span<const int32_t> ids);

@@ -35,6 +35,7 @@ Model::Model(const Checkpoint& checkpoint, DevicePtr device, ModelOptions option
   auto start = std::chrono::steady_clock::now();
   weights_ = load_weights(checkpoint, *device_, options_.dtype, options_.progress);
   allocate();
+  options_.progress = {};  // it was that of loading
   load_seconds_ = since(start);
   if (options_.cache)
     decode(1);
@@ -113,31 +114,37 @@ std::unique_ptr<Program> Model::record(const Plan& plan, const Pass& pass) {
 Program& Model::decode(int positions) {
   Pass p = pass(1, 0, options_.sequences, positions);
   p.ids = next_;
-  auto& program = decode_[options_.plan == PlanKind::fused ? 0 : p.keys];
-  if (!program) {
+  const int key = options_.plan == PlanKind::fused ? 0 : p.keys;
+  if (!decode_.contains(key)) {
     auto start = std::chrono::steady_clock::now();
-    program = record(*steps_.plan, p);
+    decode_[key] = record(*steps_.plan, p);
     compile_seconds_ += since(start);
   }
-  return *program;
+  return *decode_[key];
 }
 
 void Model::prepare(int tokens, int sequence) {
+  auto start = std::chrono::steady_clock::now();
+  choice_->prepare(sequence, 1);
+  prepare_pass(tokens, sequence);
+  compile_seconds_ += since(start);
+}
+
+void Model::prepare_pass(int tokens, int sequence) {
   if (!options_.cache) tokens = options_.context;
   // A single token of a single sequence is read by a decode step.
   if ((options_.cache && tokens <= 1 && options_.sequences == 1) || tokens < 1 || tokens > options_.context) return;
   if (prompt_pass_ && tokens == prompt_rows_ && sequence == prompt_sequence_ && options_.plan == PlanKind::fused)
     return;
   if (prompt_pass_ && !options_.cache && sequence == prompt_sequence_) return;
-  auto start = std::chrono::steady_clock::now();
+  prompt_pass_.reset();  // it refers to the memory that may be replaced
   make_room(prompts_, tokens);
-  Pass p = pass(tokens, sequence, 1, std::max(position(sequence), tokens));
+  Pass p = pass(tokens, sequence, 1, position(sequence) + tokens);
   p.any_rows = options_.cache;
   p.ids = rows_of(prompt_, 0, tokens);
   prompt_pass_ = record(*prompts_.plan, p);
   prompt_rows_ = tokens;
   prompt_sequence_ = sequence;
-  compile_seconds_ += since(start);
 }
 
 void Model::check_id(int32_t id) const {
@@ -155,7 +162,6 @@ void Model::set_sampling(const Sampling& sampling, int sequence) { choice_->set(
 // A pass, and the choice for the sequences whose logits it gave.
 void Model::run(Program& program, int first, int count) {
   if (verify_ > 0) {
-    --verify_;
     program.verify_next_run();
     choice_->verify_next();
   }
@@ -178,21 +184,26 @@ void Model::read(std::span<const int32_t> ids, int sequence) {
                             ids.size(), options_.context, position));
   for (int32_t id : ids) check_id(id);
   choice_->read(ids, sequence);
-  const int before = position;
-  position += static_cast<int>(ids.size());
+  const int count = static_cast<int>(ids.size());
   if (!options_.cache) {
+    position += count;
     auto& known = ids_[static_cast<size_t>(sequence)];
     known.insert(known.end(), ids.begin(), ids.end());
     return recompute(sequence);
   }
-  put(start_, sequence, before);
-  if (ids.size() == 1 && options_.sequences == 1) {
+  put(start_, sequence, position);
+  const bool as_step = count == 1 && options_.sequences == 1;
+  Program* program = nullptr;
+  if (as_step) {
     put(next_, sequence, ids[0]);
-    return run(decode(position), 0, 1);
+    program = &decode(position + 1);
+  } else {
+    prepare(count, sequence);
+    write_prompt(ids);
+    program = prompt_pass_.get();
   }
-  prepare(static_cast<int>(ids.size()), sequence);
-  write_prompt(ids);
-  run(*prompt_pass_, sequence, 1);
+  position += count;
+  run(*program, sequence, 1);
 }
 
 void Model::write_prompt(std::span<const int32_t> ids) {
@@ -221,13 +232,18 @@ int Model::furthest(const std::vector<bool>& active) const {
 
 void Model::prepare_step(const std::vector<bool>& active) {
   const int most = furthest(active);
-  if (options_.cache && most > 0 && most <= options_.context) decode(most);
+  if (!options_.cache || most == 0 || most > options_.context) return;
+  decode(most);
+  auto start = std::chrono::steady_clock::now();
+  choice_->prepare(0, options_.sequences);
+  compile_seconds_ += since(start);
 }
 
 void Model::step(const std::vector<bool>& active) {
   const int most = furthest(active);
   if (most > options_.context) throw Error(fmt::format("all {} positions of the model are taken", options_.context));
   if (most == 0) return;
+  std::vector<std::pair<int, int32_t>> waiting;  // sequences, and what they have still to read
   for (int s = 0; s < options_.sequences; ++s) {
     const bool runs = active.empty() || active[static_cast<size_t>(s)];
     int& position = positions_[static_cast<size_t>(s)];
@@ -237,6 +253,7 @@ void Model::step(const std::vector<bool>& active) {
     } else {
       // A sequence that waits is computed at the position that it will read next anyhow.
       put(start_, s, std::min(position, options_.context - 1));
+      if (!runs) waiting.emplace_back(s, next(s));
       if (!runs) continue;
       ++position;
       const int32_t id = next(s);
@@ -244,6 +261,8 @@ void Model::step(const std::vector<bool>& active) {
     }
   }
   if (options_.cache) run(decode(most), 0, options_.sequences);
+  for (auto [s, id] : waiting) put(next_, s, id);
+  if (verify_ > 0) --verify_;
 }
 
 int32_t Model::next(int sequence) {
@@ -275,8 +294,11 @@ std::vector<double> Model::losses(std::span<const int32_t> ids, std::span<const 
   constexpr int64_t kRows = 64;  // whose logits are held at a time
   const int64_t V = config_.vocab_size;
   for (int32_t id : targets) check_id(id);
+  if (targets.size() > ids.size())
+    throw Error(fmt::format("{} targets for {} tokens; each token has one at most", targets.size(), ids.size()));
   reset();
   read(ids);
+  const bool as_step = ids.size() == 1 && options_.sequences == 1;  // see read()
   if (!loss_buffer_) loss_buffer_ = touched(static_cast<size_t>(kRows * (V + 2)) * 4);
   std::vector<double> losses;
   for (size_t first = 0; first < targets.size(); first += kRows) {
@@ -285,7 +307,7 @@ std::vector<double> Model::losses(std::span<const int32_t> ids, std::span<const 
     const TensorView top = loss_buffer_->view(DType::f32, {count}, kRows * V);
     const TensorView log_sum = loss_buffer_->view(DType::f32, {count}, kRows * (V + 1));
     Recorder recorder(*compiler_);
-    (ids.size() == 1 ? steps_ : prompts_)
+    (as_step ? steps_ : prompts_)
         .plan->record_logits(recorder, static_cast<int>(first), static_cast<int>(count), logits);
     recorder.call(kernels::log_softmax_statistics(), {logits, top, log_sum},
                   kernels::rows_schedule(caps_of(device_->target())), "log-softmax");

@@ -61,14 +61,14 @@ class Model {
   void read(std::span<const int32_t> ids, int sequence = 0);
   /// Compiles what the next step() of these sequences needs, so that step() itself only runs it.
   void prepare_step(const std::vector<bool>& active = {});
-  /// One decode step of the sequences in `active` (all by default): each reads its next().
+  /// One decode step of the sequences in `active` (one flag each; all by default): each reads its next().
   /// @throws Error if one of them has no position left.
   void step(const std::vector<bool>& active = {});
   /// The choice after what has been read.
   int32_t next(int sequence = 0);
   /// Replaces the choice that step() will read.
   void set_next(int32_t id, int sequence = 0);
-  /// f32, one a token of the vocabulary.
+  /// f32, one a token of the vocabulary; of a sequence that took part in the last pass.
   std::vector<float> logits(int sequence = 0);
   float logit(int32_t id, int sequence = 0);
   /// Tokens read so far.
@@ -84,9 +84,9 @@ class Model {
   std::vector<CallTimes> times() const;         // of decode steps, prompts of one token included
   std::vector<CallTimes> prompt_times() const;  // of prompts of the length prepared last
   size_t launches_a_step();
-  /// Checks every call of the next pass or step, and of this many after it, against the IR interpreter.
-  /// What runs then throws VerifyError naming kernel, element, both values and the kernel's line.
-  void verify(int passes) { verify_ = passes; }
+  /// Checks every call of the next so many steps, and of the prompts read before they are over, against the IR
+  /// interpreter. What runs then throws VerifyError naming kernel, element, both values and the kernel's line.
+  void verify(int steps) { verify_ = steps; }
   CacheStats kernel_cache() const { return compiler_->cache(); }
 
  private:
@@ -102,6 +102,7 @@ class Model {
   std::unique_ptr<Program> record(const Plan& plan, const Pass& pass);
   int furthest(const std::vector<bool>& active) const;
   Program& decode(int positions);
+  void prepare_pass(int tokens, int sequence);
   void recompute(int sequence);
   void run(Program& program, int first, int count);
   void write_prompt(std::span<const int32_t> ids);
@@ -124,7 +125,7 @@ class Model {
   std::unique_ptr<Program> prompt_pass_;
   int prompt_rows_ = 0, prompt_sequence_ = 0;  // that it was recorded for
   bool profiling_ = false;
-  int verify_ = 0;  // passes that are still to be checked
+  int verify_ = 0;  // steps that are still to be checked
   std::vector<int> positions_;
   std::vector<std::vector<int32_t>> ids_;  // read so far, where nothing is cached
 };

@@ -9,6 +9,7 @@
 #include <sstream>
 
 #include "models/gpt2/cli.h"
+#include "models/gpt2/utf8.h"
 #include "wavetile_version.h"
 
 namespace wavetile::cli {
@@ -31,23 +32,42 @@ const char* const kExitCodes =
     "text\n"
     "and still prints the statistics).";
 
+// A list of CPU features fills half a screen.
+std::string without_features(const std::string& identity) {
+  std::string text;
+  std::istringstream words(identity);
+  for (std::string word; words >> word;)
+    if (word[0] != '+' && word[0] != '-') text += (text.empty() ? "" : " ") + word;
+  return text;
+}
+
+// With a temperature so small that logits overflow, the draw would be among infinities.
+std::string check_temperature(double t) {
+  return t == 0 || t >= 1e-6 ? "" : fmt::format("{} is too small a temperature; take 0, or 1e-6 and more", t);
+}
+
+bool is_utf8(std::string_view text) {
+  while (!text.empty()) {
+    const Utf8Step step = utf8_step(text);
+    if (step.kind != Utf8::whole) return false;
+    text.remove_prefix(step.length);
+  }
+  return true;
+}
+
 std::string version_text() {
   std::string text = fmt::format("gpt2-dsl-run {} ({})\ntargets: cpu; amdgpu as code objects, which nothing runs yet\n",
                                  kVersion, kCommit);
-  std::istringstream target(identity_of(Device::open("cpu", {.threads = 1, .level = {}})->target()));
-  text += "cpu:";
-  for (std::string word; target >> word;)
-    if (word[0] != '+' && word[0] != '-') text += " " + word;  // a list of CPU features fills half a screen
-  return text + "\n";
+  for (const DeviceInfo& d : Device::list()) text += fmt::format("{}: {}\n", d.name, without_features(d.target));
+  return text;
 }
 
 std::string devices_text() {
-  const DevicePtr cpu = Device::open("cpu");
-  std::string name;
-  std::istringstream target(identity_of(cpu->target()));
-  for (std::string word; target >> word;)
-    if (word[0] != '+' && word[0] != '-') name += " " + word;
-  return fmt::format("cpu  {} threads,{}\n", cpu->threads(), name);
+  std::string text;
+  for (const DeviceInfo& d : Device::list())
+    text += fmt::format("{}  {} CPUs, {:.1f} GiB, {}\n", d.name, d.cpus,
+                        static_cast<double>(d.memory_bytes) / (1 << 30), without_features(d.target));
+  return text;
 }
 
 void add_sampling(CLI::App& app, Request& r) {
@@ -145,13 +165,16 @@ std::optional<Options> parse_options(int argc, char** argv) {
       ->capture_default_str()
       ->group(length);
   app.add_option("--stop", r.stop, "end the text before this string; may be given several times")
-      ->check([](const std::string& s) { return std::string(s.empty() ? "a stop string is empty" : ""); })
+      ->check([](const std::string& s) {
+        return std::string(s.empty() ? "a stop string is empty" : is_utf8(s) ? "" : "a stop string is not valid UTF-8");
+      })
       ->allow_extra_args(false)
       ->group(length);
   app.add_flag("--ignore-eos", r.ignore_end, "go on after <|endoftext|>")->group(length);
   const std::map<std::string, ContextPolicy> policies{{"stop", ContextPolicy::stop}, {"slide", ContextPolicy::slide}};
-  app.add_option("--context-policy", r.policy,
-                 "when all positions are taken: stop ends the text, slide reads the last half again and goes on")
+  app.add_option(
+         "--context-policy", r.policy,
+         "when all positions are taken: stop ends the text, slide goes on as a new run on the last half of it would")
       ->transform(CLI::CheckedTransformer(policies))
       ->default_str("stop")
       ->type_name("stop|slide")
@@ -175,7 +198,8 @@ std::optional<Options> parse_options(int argc, char** argv) {
       ->default_str("fused")
       ->type_name("fused|unfused")
       ->group(how);
-  app.add_flag("--no-cache", o.no_cache, "compute all positions again at each step; --context is 64 then, unless given")
+  app.add_flag("--no-cache", o.no_cache,
+               "compute all positions again at each step; --context is 64 then, or what the model has if that is less")
       ->group(how);
   app.add_option("--context", o.context, "positions of a text; default: as many as the model has")
       ->check(CLI::Range(1, 1 << 20))
@@ -194,9 +218,10 @@ std::optional<Options> parse_options(int argc, char** argv) {
   app.add_flag("--json", o.json, "print one JSON object with the text, the ids and the figures")
       ->excludes(interactive)
       ->group(told);
-  app.add_option("--logprobs", r.logprobs, "with --json: log-probabilities of each token and of the N likeliest ones")
-      ->check(CLI::Range(1, 1000))
-      ->group(told);
+  auto* logprobs = app.add_option("--logprobs", r.logprobs,
+                                  "with --json: log-probabilities of each token and of the N likeliest ones")
+                       ->check(CLI::Range(1, 1000))
+                       ->group(told);
   app.add_option("--logits", o.logits, "write the logits after the prompt to this file: f32, one a token")
       ->check(named)
       ->group(told);
@@ -219,7 +244,12 @@ std::optional<Options> parse_options(int argc, char** argv) {
   if (devices) print_text(devices_text());
   if (version || devices) return {};
   if (app.count("--verify") && o.verify_steps == 0) o.verify_steps = 1;
-  if (o.no_cache && o.context == 0) o.context = 64;
+  if (logprobs->count() && !o.json && o.batch_file.empty())
+    throw Failure{kUsage, "--logprobs: the text alone has no place for them; give --json too; see --help"};
+  if (!o.logits.empty() && (o.interactive || !o.batch_file.empty() || !o.perplexity.empty()))
+    throw Failure{kUsage, "--logits: these are the logits of one prompt; give --prompt or --prompt-file; see --help"};
+  if (const std::string wrong = check_temperature(r.sampling.temperature); !wrong.empty())
+    throw Failure{kUsage, fmt::format("--temperature: {}; see --help", wrong)};
   return o;
 }
 
@@ -257,11 +287,16 @@ Request parse_request(const std::string& line, const std::string& where, const R
   prompt = object["prompt"].get<std::string>();
   take(object, "max_tokens", 0, 1e6, where, r.max_tokens);
   take(object, "temperature", 0, 1000, where, r.sampling.temperature);
+  if (const std::string wrong = check_temperature(r.sampling.temperature); !wrong.empty())
+    fail("temperature: " + wrong);
   take(object, "top_k", 0, 1 << 30, where, r.sampling.top_k);
   take(object, "top_p", 0, 1, where, r.sampling.top_p);
   take(object, "min_p", 0, 1, where, r.sampling.min_p);
   take(object, "repetition_penalty", 0.01, 100, where, r.sampling.repetition_penalty);
-  take(object, "seed", 0, 18446744073709549568.0, where, r.sampling.seed);
+  if (auto it = object.find("seed"); it != object.end()) {
+    if (!it->is_number_unsigned()) fail("seed is not a whole number from 0 to 2^64 - 1");
+    r.sampling.seed = it->get<uint64_t>();
+  }
   take(object, "logprobs", 0, 1000, where, r.logprobs);
   if (auto it = object.find("ignore_eos"); it != object.end()) {
     if (!it->is_boolean()) fail("ignore_eos is not true or false");

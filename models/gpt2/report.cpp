@@ -31,7 +31,9 @@ double mebibytes(double bytes) { return bytes / 1048576; }
 
 }  // namespace
 
-double Report::prefill_tokens_per_second() const { return times.prompt_tokens / times.prompts; }
+double Report::prefill_tokens_per_second() const {
+  return times.prompts > 0 ? times.prompt_tokens / times.prompts : -1;
+}
 
 double Report::step_seconds(double quantile) const {
   std::vector<double> s = times.steps;
@@ -78,7 +80,8 @@ ordered_json to_json(const Report& r, const Request& request, const Completion& 
       {"prefill_tokens_per_second", number(r.prefill_tokens_per_second(), 1)},
       {"decode_ms_per_token", number(r.step_seconds(0.5), 1e3)},
       {"decode_ms_per_token_p90", number(r.step_seconds(0.9), 1e3)},
-      {"bytes_per_token", std::llround(r.times.bytes_per_step)},
+      {"bytes_per_token",
+       r.times.steps.empty() ? ordered_json(nullptr) : ordered_json(std::llround(r.times.bytes_per_step))},
       {"decode_gbytes_per_second", number(r.gbytes_per_second(), 1)},
       {"read_gbytes_per_second", number(r.read_gbytes, 1)},
       {"load_ms", number(r.load_seconds, 1e3)},
@@ -129,8 +132,9 @@ std::string describe_times(const Report& r) {
   const double all = std::accumulate(t.steps.begin(), t.steps.end(), t.prompts), step = r.step_seconds(0.5);
   std::string out = fmt::format("{} tokens on {} in {}: {:.1f} ms", r.tokens, r.device, name_of(r.dtype), all * 1e3);
   if (r.tokens) out += fmt::format(", {:.2f} ms per token", all * 1e3 / r.tokens);
-  out += fmt::format("\n  prompt: {} tokens in {:.1f} ms, {:.0f} tokens/s", t.prompt_tokens, t.prompts * 1e3,
-                     r.prefill_tokens_per_second());
+  if (t.prompts > 0)
+    out += fmt::format("\n  prompt: {} tokens in {:.1f} ms, {:.0f} tokens/s", t.prompt_tokens, t.prompts * 1e3,
+                       r.prefill_tokens_per_second());
   if (step > 0) {
     const double together = static_cast<double>(t.step_tokens) / static_cast<double>(t.steps.size());
     out += fmt::format("\n  decode: {:.2f} ms per {} (median; 90% within {:.2f}), {:.1f} MB read, {:.1f} GB/s",

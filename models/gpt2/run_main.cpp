@@ -22,7 +22,7 @@ namespace {
 
 std::atomic<bool> interrupted{false};
 
-// The first Ctrl-C ends the text, a second one the program. Reads are not restarted, so that it also ends a line.
+// The first Ctrl-C ends the text, a second one the program. Reads of lines are not restarted, so that it ends them too.
 void catch_interrupts() {
   struct sigaction action = {};
   action.sa_handler = [](int) { interrupted = true; };
@@ -47,9 +47,12 @@ class Run {
   }
   // What all modes begin with. The files come first: a wrong one is told before anything is compiled.
   void open_files();
-  void open_model(int sequences);
+  void open_model(int sequences, size_t longest_prompt);
   std::vector<int32_t> encode(std::string text, const std::string& what) const;
-  int context() const { return options_.context ? options_.context : checkpoint_->config().max_seq_len; }
+  int context() const {
+    const int most = checkpoint_->config().max_seq_len;
+    return options_.context ? options_.context : options_.no_cache ? std::min(64, most) : most;
+  }
   template <class F>
   auto generating(F&& f) {  // damaged weights show in the logits
     try {
@@ -91,25 +94,30 @@ void Run::open_files() {
     throw Failure{kUsage, fmt::format("--context {}: the model has {} positions", options_.context, positions)};
 }
 
-void Run::open_model(int sequences) {
+void Run::open_model(int sequences, size_t longest_prompt) {
   note(describe(checkpoint_->config()));
   std::optional<Progress> bar;
   if (!options_.quiet) bar.emplace("loading");
-  model_ = stage(kBadModel, [&] {
-    return std::make_unique<Model>(*checkpoint_, device_,
-                                   ModelOptions{.dtype = dtype_of(options_.dtype),
-                                                .plan = options_.plan,
-                                                .sequences = sequences,
-                                                .context = options_.context,
-                                                .cache = !options_.no_cache,
-                                                .dump = DumpTo{options_.dump},
-                                                .kernels = {.enabled = !options_.no_kernel_cache},
-                                                .progress = bar ? bar->callback() : std::function<void(double)>()});
-  });
+  try {
+    model_ = std::make_unique<Model>(*checkpoint_, device_,
+                                     ModelOptions{.dtype = dtype_of(options_.dtype),
+                                                  .plan = options_.plan,
+                                                  .sequences = sequences,
+                                                  .context = context(),
+                                                  .cache = !options_.no_cache,
+                                                  .dump = DumpTo{options_.dump},
+                                                  .kernels = {.enabled = !options_.no_kernel_cache},
+                                                  .progress = bar ? bar->callback() : std::function<void(double)>()});
+  } catch (const BadWeights& e) {
+    throw Failure{kBadModel, e.what()};
+  }
   bar.reset();
   model_->profile(options_.profile);
-  model_->verify(options_.verify_steps ? options_.verify_steps + 1 : 0);  // the prompt's pass is one more
+  model_->verify(options_.verify_steps);
+  model_->prepare(static_cast<int>(longest_prompt));  // so that the table has its memory
   note(describe_memory(*model_));
+  if (const std::string problem = model_->kernel_cache().problem; !problem.empty())
+    note(fmt::format("compiled kernels are not kept: {}\n", problem));
 }
 
 std::vector<int32_t> Run::encode(std::string text, const std::string& what) const {
@@ -143,7 +151,7 @@ void Run::fill_report(const Times& times, int tokens) {
   report_.tokens = tokens;
   report_.load_seconds = files_seconds_ + model_->load_seconds();
   report_.compile_seconds = model_->compile_seconds();
-  if (!options_.quiet && !times.steps.empty())
+  if ((!options_.quiet || options_.json) && !times.steps.empty())
     report_.read_gbytes = read_speed(*model_->weights().buffer, device_->threads());
 }
 
@@ -183,7 +191,8 @@ int Run::text() {
   Request request = options_.request;
   request.prompt = encode(prompt, "");
   check_length(request.prompt.size(), context(), "");
-  open_model(1);
+  request.keep_logits = !options_.logits.empty();
+  open_model(1, request.prompt.size());
   Generator generator(*model_, *tokenizer_, &interrupted);
   const auto completions = generating([&] {
     return generator.run({request}, [&](size_t, std::string_view text) {
@@ -193,7 +202,8 @@ int Run::text() {
   });
   const Completion& c = completions[0];
   if (!c.ids.empty()) told_first();
-  logits.write({reinterpret_cast<const char*>(c.prompt_logits.data()), c.prompt_logits.size() * sizeof(float)});
+  if (!c.prompt_logits.empty())
+    logits.write({reinterpret_cast<const char*>(c.prompt_logits.data()), c.prompt_logits.size() * sizeof(float)});
   fill_report(generator.times(), static_cast<int>(c.ids.size()));
   if (options_.json) print_text(to_json(report_, request, c, *tokenizer_).dump() + "\n");
   if (!options_.json && isatty(STDOUT_FILENO)) note("\n");
@@ -221,7 +231,9 @@ int Run::batch() {
     check_length(requests.back().prompt.size(), context(), where + ": ");
   }
   if (requests.empty()) return 0;
-  open_model(std::min(options_.batch_size, static_cast<int>(requests.size())));
+  size_t longest = 0;
+  for (const Request& r : requests) longest = std::max(longest, r.prompt.size());
+  open_model(std::min(options_.batch_size, static_cast<int>(requests.size())), longest);
   Generator generator(*model_, *tokenizer_, &interrupted);
   // Results come in the order of the prompts, each as soon as those before it are there.
   std::vector<std::string> done(requests.size());
@@ -243,12 +255,13 @@ int Run::batch() {
 
 int Run::interactive() {
   open_files();
-  open_model(1);
+  open_model(1, 1);
   Generator generator(*model_, *tokenizer_, &interrupted);
   const bool terminal = isatty(STDIN_FILENO) != 0;
   char* line = nullptr;
   size_t room = 0;
   int tokens = 0, code = 0;
+  bool unread = false;  // the text's last token has been chosen and not been read
   std::string prompt = options_.prompt;
   for (bool first = true;; first = false) {
     if (!first || prompt.empty()) {
@@ -261,15 +274,31 @@ int Run::interactive() {
     Request request = options_.request;
     request.continues = true;
     // An empty line goes on with what is there.
-    if (!prompt.empty() || model_->position() == 0) request.prompt = encode(prompt, "");
+    if (!prompt.empty() || model_->position() == 0) {
+      try {
+        request.prompt = encode(prompt, "");
+      } catch (const Failure& f) {  // of a line; the conversation goes on
+        if (f.code != kUsage) throw;
+        print_note(fmt::format("gpt2-dsl-run: {}\n", f.text));
+        prompt.clear();
+        continue;
+      }
+    }
+    if (request.prompt.empty() && !unread) continue;
+    const size_t needed = static_cast<size_t>(model_->position()) + (unread ? 1 : 0) + request.prompt.size();
+    const auto positions = static_cast<size_t>(context());
+    if (needed > positions && (request.policy == ContextPolicy::stop || request.prompt.size() > positions / 2)) {
+      note(fmt::format("{} tokens do not fit into {} positions; --context-policy slide goes on with shorter lines\n",
+                       needed, positions));
+      break;
+    }
     const auto completions = generating([&] {
-      return stage(kUsage, [&] {
-        return generator.run({request}, [&](size_t, std::string_view text) {
-          told_first();
-          print_text(text);
-        });
+      return generator.run({request}, [&](size_t, std::string_view text) {
+        told_first();
+        print_text(text);
       });
     });
+    unread = !completions[0].ids.empty();
     print_text("\n");
     tokens += static_cast<int>(completions[0].ids.size());
     if (completions[0].finish == Finish::context)
@@ -297,7 +326,7 @@ int Run::perplexity() {
     throw Failure{kUsage, options_.perplexity + ": there is nothing to predict; give --perplexity a text"};
   if (options_.no_cache)
     throw Failure{kUsage, "--perplexity and --no-cache do not go together: every window is computed once"};
-  open_model(1);
+  open_model(1, std::min(window, ids.size() - 1));
   double sum = 0;
   size_t count = 0;
   std::vector<double> windows;  // means
@@ -309,7 +338,7 @@ int Run::perplexity() {
       if (!std::isfinite(loss))
         throw Failure{kBadModel, fmt::format("{}: the loss of token {} is not a number: the weights are damaged, or "
                                              "too large for the compute type; try --dtype f32",
-                                             options_.model, first)};
+                                             options_.model, count + 1)};
       sum += loss;
       ++count;
       of_window += loss;
@@ -320,7 +349,8 @@ int Run::perplexity() {
                              std::exp(sum / static_cast<double>(count))));
   }
   if (!options_.quiet && isatty(STDERR_FILENO)) print_note("\r\x1b[K");
-  const double mean = count ? sum / static_cast<double>(count) : 0;
+  if (count == 0) return kInterrupted;
+  const double mean = sum / static_cast<double>(count);
   if (options_.json)
     print_text(nlohmann::ordered_json{{"device", device_->name()},
                                       {"dtype", options_.dtype},

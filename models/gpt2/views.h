@@ -14,7 +14,9 @@ inline TensorView in_sequences(const TensorView& v, int64_t sequences) {
   TensorView s = v;
   s.extents[0] /= sequences;
   s.extents.insert(s.extents.begin(), sequences);
-  s.strides.insert(s.strides.begin(), s.extents[1] * v.strides[0]);
+  // One sequence has no next one: then the stride is one that does not change with the number of rows, and neither does
+  // the kernel that is compiled for it.
+  s.strides.insert(s.strides.begin(), sequences == 1 ? v.strides[0] : s.extents[1] * v.strides[0]);
   return s;
 }
 
@@ -42,7 +44,7 @@ inline TensorView rows_of(const TensorView& rows, int64_t first, int64_t count) 
 /// Row `which` of each group of `group` rows.
 inline TensorView every(const TensorView& rows, int64_t group, int64_t which) {
   TensorView v = rows_of(rows, which, rows.extents[0] / group);
-  v.strides[0] *= group;
+  if (v.extents[0] > 1) v.strides[0] *= group;
   return v;
 }
 

@@ -7,6 +7,7 @@
 #include <cstring>
 
 #include "golden.h"
+#include "models/gpt2/vocabulary.h"
 
 namespace wavetile {
 namespace {
@@ -45,6 +46,7 @@ class Generate : public testing::Test {
     Request r;
     r.prompt = std::move(prompt);
     r.max_tokens = tokens;
+    r.keep_logits = true;
     return r;
   }
 
@@ -95,16 +97,40 @@ TEST_F(Generate, StopStringsEndTheTextBeforeThem) {
 
 TEST_F(Generate, EndOfTextEndsTheTextUnlessItIsIgnored) {
   auto model = load();
-  const int32_t end = tokenizer_.end_of_text();
-  const std::vector<int32_t> before = golden_[1].ids;
-  // The model is made to choose the end: the choice after the prompt is replaced by reading one token more.
-  Request r = request(before, 3);
-  Completion plain = run(*model, r);
-  EXPECT_EQ(plain.ids.size(), 3u);
-  // A tokenizer whose end is the second token that comes.
-  ASSERT_NE(plain.ids[1], end);
+  const Completion plain = run(*model, request(golden_[1].ids, 6));
+  // A vocabulary whose end is the third token that comes.
+  Vocabulary vocabulary = read_vocabulary(kVocab, "");
+  vocabulary.end_of_text = plain.ids[2];
+  const Tokenizer other(std::move(vocabulary));
+  Generator g(*model, other);
+  Request r = request(golden_[1].ids, 6);
+  const Completion ended = g.run({r})[0];
+  EXPECT_EQ(ended.finish, Finish::end_of_text);
+  EXPECT_EQ(ended.ids, std::vector<int32_t>(plain.ids.begin(), plain.ids.begin() + 3));
+  EXPECT_EQ(ended.text, tokenizer_.decode(std::span(plain.ids).first(2)));
   r.ignore_end = true;
-  EXPECT_EQ(run(*model, r).ids, plain.ids);
+  EXPECT_EQ(g.run({r})[0].ids, plain.ids);
+}
+
+// What waits in a batch keeps the token that it has still to read.
+TEST_F(Generate, ASequenceMayWait) {
+  auto alone = load();
+  alone->read(golden_[2].ids);
+  std::vector<int32_t> expected;
+  for (int i = 0; i < 4; ++i) {
+    expected.push_back(alone->next());
+    alone->step();
+  }
+  auto model = load({.dtype = DType::f32, .sequences = 2});
+  model->read(golden_[1].ids, 0);
+  model->read(golden_[2].ids, 1);
+  std::vector<int32_t> got;
+  for (int i = 0; i < 4; ++i) {
+    got.push_back(model->next(1));
+    for (int other = 0; other <= i; ++other) model->step({true, false});
+    model->step({false, true});
+  }
+  EXPECT_EQ(got, expected);
 }
 
 // After the context is full, the text goes on as a new run on the last half of it does.
