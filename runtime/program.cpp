@@ -92,6 +92,7 @@ void Program::add(const ModulePtr& m, const std::vector<TensorView>& tensors, co
                              : static_cast<int64_t>(scalars[i]));
     }
     call.times.grid = std::max(call.times.grid, l.grid);
+    call.times.block = caps_of(device_->target()).lanes * k.schedule.warps;
     call.stages.push_back(std::move(l));
   }
   calls_.push_back(std::move(call));
@@ -138,7 +139,7 @@ std::vector<CallTimes> Program::times() const {
   std::vector<CallTimes> all;
   for (const Call& c : calls_) {
     auto it = std::find_if(all.begin(), all.end(), [&](const CallTimes& t) { return t.name == c.label; });
-    if (it == all.end()) it = all.insert(all.end(), CallTimes{c.label, 0, 0, {}, c.times.grid});
+    if (it == all.end()) it = all.insert(all.end(), CallTimes{c.label, 0, 0, {}, c.times.grid, c.times.block});
     it->calls += c.times.calls;
     it->seconds += c.times.seconds;
     it->work.bytes += c.times.work.bytes;

@@ -25,6 +25,7 @@ struct CallTimes {
   double seconds = 0;
   Work work;         // of all calls
   int64_t grid = 0;  // blocks of the largest stage of the first call
+  int block = 0;     // lanes of a block, all its warps together
 };
 
 class Program {

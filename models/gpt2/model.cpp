@@ -6,6 +6,7 @@
 #include <bit>
 #include <chrono>
 #include <cmath>
+#include <numeric>
 
 #include "kernels/sampling.h"
 #include "kernels/schedules.h"
@@ -95,6 +96,9 @@ Pass Model::pass(int rows, int sequence, int count, int positions) const {
   p.keys = options_.cache ? std::min(options_.context,
                                      static_cast<int>(std::bit_ceil(static_cast<unsigned>(std::max(positions, 64)))))
                           : rows;
+  p.positions = [this, sequence, count] {
+    return std::accumulate(positions_.begin() + sequence, positions_.begin() + sequence + count, 0);
+  };
   p.start = rows_of(start_, sequence, count);
   p.logits = rows_of(logits_, sequence, count);
   for (const Cache& c : caches_) p.caches.push_back({rows_of(c.k, sequence, count), rows_of(c.v, sequence, count)});

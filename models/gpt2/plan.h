@@ -35,6 +35,7 @@ struct Pass {
   TensorView last;            // [sequences] i32: the row whose logits are wanted; without data: the last one
   std::vector<Cache> caches;  // of all layers; none: nothing was read before, and nothing is kept
   TensorView logits;          // [sequences, vocab] f32
+  std::function<int()> positions = [] { return 0; };  // that the sequences have after the pass, in all: for figures
 };
 
 class Plan {

@@ -57,7 +57,8 @@ class FusedPlan : public Plan {
     to.call(embedding_,
             {weights_.tokens, weights_.positions, Operand(in_sequences(p.ids, S), second), p.start,
              Operand(in_sequences(x.view, S), second)},
-            kernels::embedding_schedule(caps_, dtype_), "embedding");
+            kernels::embedding_schedule(caps_, dtype_), "embedding",
+            Work{bytes_of(x.view) * (1 + 0.5 * size_of(dtype_))});
     for (size_t l = 0; l < weights_.layers.size(); ++l) {
       const LayerWeights& w = weights_.layers[l];
       const Cache& cache = p.caches[l];
@@ -68,9 +69,13 @@ class FusedPlan : public Plan {
       to.call(layernorm_, {x, w.ln_1.gain, w.ln_1.bias, normal}, row, "layernorm");
       product(to, p, normal, w.qkv, qkv, nullptr, none_, "qkv");
       to.call(append_, {heads(qkv, 1), heads(qkv, 2), p.start, cache.k, cache.v}, kernels::append_schedule(caps_, true),
-              "append to cache");
+              "append to cache", Work{static_cast<double>(2 * R * C) * (4 + size_of(dtype_))});
       to.call(attention_, {heads(qkv, 0), cache.k, cache.v, p.start, heads(mixed, 0)},
-              kernels::attention_schedule(caps_, one, true), "attention");
+              kernels::attention_schedule(caps_, one, true), "attention", [=, this, positions = p.positions] {
+                const double keys = positions(), c = static_cast<double>(C);  // a row sees those up to its own
+                const double pairs = static_cast<double>(M) * (keys - static_cast<double>(S * (M - 1)) / 2);
+                return Work{2 * keys * c * size_of(dtype_), 4 * pairs * c};
+              });
       product(to, p, mixed, w.projection, x, &x, none_, "projection + residual");
       to.call(layernorm_, {x, w.ln_2.gain, w.ln_2.bias, normal}, row, "layernorm");
       product(to, p, normal, w.fc, hidden, nullptr, gelu_, "fc + gelu");
@@ -79,7 +84,7 @@ class FusedPlan : public Plan {
     TensorView last = every(x.view, M, M - 1);
     if (p.last.data) {
       last = block(5, S, C);
-      to.call(gather_, {x, p.last, last}, row, "last row");
+      to.call(gather_, {x, p.last, last}, row, "last row", Work{8.0 * static_cast<double>(S * C)});
     }
     logits(to, last, block(1, S, C, inputs_), p.logits);
   }

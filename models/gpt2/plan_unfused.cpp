@@ -91,7 +91,8 @@ class UnfusedPlan : public Plan {
     auto part = [&](int64_t which) { return Operand(rows_of(heads.view, which * H, H), second); };
 
     to.call(embedding_, {weights_.tokens, weights_.positions, Operand(rows_of(p.ids, sequence * M, M), rows), start, x},
-            kernels::embedding_schedule(caps_, dtype_), "embedding");
+            kernels::embedding_schedule(caps_, dtype_), "embedding",
+            Work{bytes_of(x.view) * (1 + 0.5 * size_of(dtype_))});
     for (size_t l = 0; l < weights_.layers.size(); ++l) {
       const LayerWeights& w = weights_.layers[l];
       to.call(layernorm_, {x, w.ln_1.gain, w.ln_1.bias, normal}, rows_, "layernorm");
@@ -101,7 +102,8 @@ class UnfusedPlan : public Plan {
       if (!p.caches.empty()) {
         k = slice(p.caches[l].k, sequence);
         v = slice(p.caches[l].v, sequence);
-        to.call(append_, {part(1), part(2), start, k, v}, rows_, "append to cache");
+        to.call(append_, {part(1), part(2), start, k, v}, rows_, "append to cache",
+                Work{static_cast<double>(16 * M * C)});
       }
       k.extents[1] = v.extents[1] = T;
       const TensorView transposed = block(places_.transposed, H, D, T);
@@ -124,7 +126,7 @@ class UnfusedPlan : public Plan {
     TensorView last = rows_of(x.view, M - 1, 1);
     if (p.last.data) {
       last = block(places_.qkv, 1, C);
-      to.call(gather_, {x, rows_of(p.last, sequence, 1), last}, rows_, "last row");
+      to.call(gather_, {x, rows_of(p.last, sequence, 1), last}, rows_, "last row", Work{8.0 * static_cast<double>(C)});
     }
     logits(to, last, block(places_.normal, 1, C), rows_of(p.logits, sequence, 1));
   }

@@ -2,11 +2,20 @@
 
 #include <algorithm>
 
+#include "models/gpt2/views.h"
+
 namespace wavetile {
 
 void Recorder::call(const Kernel& kernel, const std::vector<Operand>& tensors, const Schedule& schedule,
-                    const std::string& label, Work work) {
-  Call c{{}, {}, label, work};
+                    const std::string& label) {
+  Work work;
+  for (const Operand& t : tensors) work.bytes += bytes_of(t.view);
+  call(kernel, tensors, schedule, label, work);
+}
+
+void Recorder::call(const Kernel& kernel, const std::vector<Operand>& tensors, const Schedule& schedule,
+                    const std::string& label, std::function<Work()> work) {
+  Call c{{}, {}, label, std::move(work)};
   for (const Operand& a : tensors) c.tensors.push_back(a.view);
   Signature sig = signature_of(c.tensors);
   for (size_t i = 0; i < sig.size(); ++i) {

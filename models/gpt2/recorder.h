@@ -1,6 +1,7 @@
 // Kernel calls gathered before they enter a program, so that all their kernels compile side by side.
 #pragma once
 
+#include <functional>
 #include <future>
 #include <string>
 #include <vector>
@@ -23,9 +24,16 @@ class Recorder {
  public:
   explicit Recorder(Compiler& compiler) : compiler_(compiler) {}
 
-  /// Asks for the kernel, and remembers the call.
+  /// Asks for the kernel, and remembers the call. Without `work` it is taken to move its tensors once, whole.
   void call(const Kernel& kernel, const std::vector<Operand>& tensors, const Schedule& schedule,
-            const std::string& label, Work work = {});
+            const std::string& label);
+  void call(const Kernel& kernel, const std::vector<Operand>& tensors, const Schedule& schedule,
+            const std::string& label, Work work) {
+    call(kernel, tensors, schedule, label, [work] { return work; });
+  }
+  /// The same for work that differs from run to run.
+  void call(const Kernel& kernel, const std::vector<Operand>& tensors, const Schedule& schedule,
+            const std::string& label, std::function<Work()> work);
   /// Waits for the kernels and appends the calls to the program.
   void finish(Program& program);
 
@@ -34,7 +42,7 @@ class Recorder {
     std::shared_future<ModulePtr> module;
     std::vector<TensorView> tensors;
     std::string label;
-    Work work;
+    std::function<Work()> work;
   };
   Compiler& compiler_;
   std::vector<Call> calls_;

@@ -153,14 +153,14 @@ std::string describe_times(const Report& r) {
 
 std::string describe_profile(const std::string& title, std::vector<CallTimes> calls, double wall_seconds) {
   std::stable_sort(calls.begin(), calls.end(), [](const auto& a, const auto& b) { return a.seconds > b.seconds; });
-  std::string out = fmt::format("{}\n  {:<24} {:>7} {:>7} {:>10} {:>7} {:>8} {:>9}\n", title, "kernel", "calls", "grid",
-                                "ms", "share", "GB/s", "GFLOP/s");
+  std::string out = fmt::format("{}\n  {:<24} {:>7} {:>12} {:>10} {:>7} {:>8} {:>9}\n", title, "kernel", "calls",
+                                "grid x block", "ms", "share", "GB/s", "GFLOP/s");
   double sum = 0;
   for (const CallTimes& c : calls) {
     sum += c.seconds;
-    out +=
-        fmt::format("  {:<24} {:>7} {:>7} {:>10.3f} {:>6.1f}% {:>8} {:>9}\n", c.name, c.calls, c.grid, c.seconds * 1e3,
-                    100 * c.seconds / wall_seconds, rate(c.work.bytes, c.seconds), rate(c.work.flops, c.seconds));
+    out += fmt::format("  {:<24} {:>7} {:>12} {:>10.3f} {:>6.1f}% {:>8} {:>9}\n", c.name, c.calls,
+                       fmt::format("{} x {}", c.grid, c.block), c.seconds * 1e3, 100 * c.seconds / wall_seconds,
+                       rate(c.work.bytes, c.seconds), rate(c.work.flops, c.seconds));
   }
   return out + fmt::format("  these account for {:.1f}% of {:.3f} ms\n", 100 * sum / wall_seconds, wall_seconds * 1e3);
 }
