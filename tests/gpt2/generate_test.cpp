@@ -84,6 +84,7 @@ TEST_F(Generate, StopStringsEndTheTextBeforeThem) {
   for (const auto& stop : std::vector<std::vector<std::string>>{{whole.substr(20, 9)},
                                                                 {whole.substr(41, 3), whole.substr(40, 6)},
                                                                 {"\x01", whole.substr(30, 1)},
+                                                                {whole.substr(33, 2), whole.substr(31, 9)},
                                                                 {whole + "!"}}) {
     size_t end = whole.size();
     for (const auto& s : stop) end = std::min(end, whole.find(s));
