@@ -80,11 +80,19 @@ TEST_F(Generate, StopStringsEndTheTextBeforeThem) {
   auto model = load();
   const GoldenPrompt& p = golden_[1];
   const std::string whole = tokenizer_.decode(p.greedy);
+  // A token that comes only once, and a longer string that begins a character before it and ends after it.
+  std::vector<std::string> nested;
+  for (size_t i = 1, offset = tokenizer_.decode(p.greedy[0]).size(); i + 1 < p.greedy.size() && nested.empty(); ++i) {
+    const std::string piece(tokenizer_.decode(p.greedy[i]));
+    if (piece.size() > 2 && whole.find(piece) == offset) nested = {piece, whole.substr(offset - 1, piece.size() + 2)};
+    offset += piece.size();
+  }
+  ASSERT_EQ(nested.size(), 2u);
   // Strings that begin and end inside tokens, that contain each other, and that never come.
   for (const auto& stop : std::vector<std::vector<std::string>>{{whole.substr(20, 9)},
                                                                 {whole.substr(41, 3), whole.substr(40, 6)},
                                                                 {"\x01", whole.substr(30, 1)},
-                                                                {whole.substr(33, 2), whole.substr(31, 9)},
+                                                                nested,
                                                                 {whole + "!"}}) {
     size_t end = whole.size();
     for (const auto& s : stop) end = std::min(end, whole.find(s));
