@@ -65,6 +65,9 @@ endfunction()
 
 wavetile_tests(test_host ${PROJECT_SOURCE_DIR}/tests)
 file(GLOB test_folders CONFIGURE_DEPENDS LIST_DIRECTORIES true ${PROJECT_SOURCE_DIR}/tests/*)
+# tests/emulator needs nothing of the rest.
+list(REMOVE_ITEM test_folders ${PROJECT_SOURCE_DIR}/tests/emulator)
+include(${PROJECT_SOURCE_DIR}/tests/emulator/tests.cmake)
 foreach(folder IN LISTS test_folders)
   if(IS_DIRECTORY ${folder})
     cmake_path(GET folder FILENAME name)

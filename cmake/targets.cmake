@@ -1,8 +1,10 @@
 # How this project declares its libraries and programs.
 
-# Gives wavetile_<name>, from every source of `folder` that is not a program of its own.
-function(wavetile_library name folder)
-  file(GLOB sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/${folder}/*.cpp)
+# Gives wavetile_<name>, from every source of the folders that is not a program of its own.
+function(wavetile_library name)
+  list(TRANSFORM ARGN PREPEND ${PROJECT_SOURCE_DIR}/ OUTPUT_VARIABLE patterns)
+  list(TRANSFORM patterns APPEND /*.cpp)
+  file(GLOB sources CONFIGURE_DEPENDS ${patterns})
   list(FILTER sources EXCLUDE REGEX "_(main|bench)\\.cpp$")
   if(NOT sources)
     # A folder of headers alone, or one without sources yet.

@@ -1,0 +1,56 @@
+// What kernels may address. Device addresses are host addresses: an allocation is a range of this process's memory, and
+// an access that lies wholly inside one is legal. Every access is looked up, with checks on or off, so that no kernel
+// can crash the process.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <shared_mutex>
+#include <string>
+#include <vector>
+
+namespace wavetile::emu {
+
+struct Allocation {
+  std::uint64_t begin = 0, end = 0;  // byte addresses, [begin, end)
+  std::string what;                  // for reports: "global memory", "kernel arguments", "code object k.hsaco", ...
+  bool writable = true;              // by kernels
+  bool initialised = false;          // every byte counts as written: host memory, code, whatever the host may write
+  bool freed = false;                // kept, so that a late access can be told from a wild one
+  std::uint64_t serial = 0;          // the order in which allocations were made
+  // Of the checks alone: one state for every dword, owned here so that it lives as long as the range. See checks/.
+  mutable std::shared_ptr<void> shadow;
+};
+
+/// Thread-safe. Allocations never move, and a pointer to one stays good until the Memory ends.
+class Memory {
+ public:
+  Memory();
+  ~Memory();
+  Memory(const Memory&) = delete;
+  Memory& operator=(const Memory&) = delete;
+
+  /// Makes a host range visible to kernels. `address` must outlive the matching remove(). Ranges must not overlap live
+  /// ones (internal error otherwise); they may overlap freed ones, which are then forgotten.
+  const Allocation* add(const void* address, std::size_t bytes, std::string what, bool writable = true,
+                        bool initialised = false);
+  /// Ends the range that begins at `address`; false when none does. Its description is kept for reports until another
+  /// range takes its place.
+  bool remove(const void* address);
+  /// The live range that holds all of [address, address + bytes), or nullptr.
+  const Allocation* find(std::uint64_t address, std::size_t bytes) const;
+  /// For a report on an address for which find() gave nothing: what it is, what is nearest, whether it was freed.
+  std::string explain(std::uint64_t address, std::size_t bytes) const;
+  /// Changes on every add and remove: whoever caches pointers to allocations compares it. A relaxed read.
+  std::uint64_t version() const;
+  std::vector<const Allocation*> live() const;
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace wavetile::emu
