@@ -19,9 +19,9 @@ struct KernelDescriptor {
   std::uint32_t group_segment_bytes = 0;    // static LDS
   std::uint32_t private_segment_bytes = 0;  // scratch of a work-item
   std::uint32_t kernarg_bytes = 0;
-  std::int64_t entry_offset = 0;            // from the descriptor to the first instruction
+  std::int64_t entry_offset = 0;  // from the descriptor to the first instruction
   std::uint32_t rsrc1 = 0, rsrc2 = 0, rsrc3 = 0;
-  std::uint16_t properties = 0;             // which user SGPRs are set up, wave32, dynamic stack
+  std::uint16_t properties = 0;  // which user SGPRs are set up, wave32, dynamic stack
   std::uint16_t kernarg_preload = 0;
 };
 KernelDescriptor read_descriptor(const void* bytes);
@@ -32,7 +32,7 @@ struct KernelArgument {
 };
 
 struct KernelInfo {
-  std::string name;            // the function's symbol
+  std::string name;              // the function's symbol
   std::uint64_t descriptor = 0;  // the address of its descriptor once loaded: an AQL packet's kernel_object
   std::uint32_t kernarg_bytes = 0, kernarg_align = 0, group_bytes = 0, private_bytes = 0;
   std::uint32_t max_workgroup = 0, vgprs = 0, agprs = 0, sgprs = 0, vgpr_spills = 0, sgpr_spills = 0, wavefront = 0;

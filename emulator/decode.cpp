@@ -36,15 +36,25 @@ std::optional<RegisterRange> named_register(std::string_view name) {
     std::uint16_t first;
     std::uint8_t count;
   };
-  static constexpr std::array kNamed{
-      Named{"vcc_lo", kVcc, 1}, Named{"vcc_hi", kVcc + 1, 1}, Named{"vcc", kVcc, 2},
-      Named{"exec_lo", kExec, 1}, Named{"exec_hi", kExec + 1, 1}, Named{"exec", kExec, 2},
-      Named{"m0", kM0, 1}, Named{"null", kNull, 1}, Named{"sgpr_null", kNull, 1}, Named{"sgpr_null64", kNull, 2},
-      Named{"flat_scratch_lo", kFlatScratch, 1}, Named{"flat_scratch_hi", kFlatScratch + 1, 1},
-      Named{"flat_scratch", kFlatScratch, 2}, Named{"flat_scr_lo", kFlatScratch, 1},
-      Named{"flat_scr_hi", kFlatScratch + 1, 1}, Named{"flat_scr", kFlatScratch, 2},
-      Named{"xnack_mask_lo", kXnackMask, 1}, Named{"xnack_mask_hi", kXnackMask + 1, 1},
-      Named{"xnack_mask", kXnackMask, 2}};
+  static constexpr std::array kNamed{Named{"vcc_lo", kVcc, 1},
+                                     Named{"vcc_hi", kVcc + 1, 1},
+                                     Named{"vcc", kVcc, 2},
+                                     Named{"exec_lo", kExec, 1},
+                                     Named{"exec_hi", kExec + 1, 1},
+                                     Named{"exec", kExec, 2},
+                                     Named{"m0", kM0, 1},
+                                     Named{"null", kNull, 1},
+                                     Named{"sgpr_null", kNull, 1},
+                                     Named{"sgpr_null64", kNull, 2},
+                                     Named{"flat_scratch_lo", kFlatScratch, 1},
+                                     Named{"flat_scratch_hi", kFlatScratch + 1, 1},
+                                     Named{"flat_scratch", kFlatScratch, 2},
+                                     Named{"flat_scr_lo", kFlatScratch, 1},
+                                     Named{"flat_scr_hi", kFlatScratch + 1, 1},
+                                     Named{"flat_scr", kFlatScratch, 2},
+                                     Named{"xnack_mask_lo", kXnackMask, 1},
+                                     Named{"xnack_mask_hi", kXnackMask + 1, 1},
+                                     Named{"xnack_mask", kXnackMask, 2}};
   const auto* found = std::ranges::find(kNamed, name, &Named::name);
   if (found != kNamed.end()) return RegisterRange{File::sgpr, found->first, found->count};
   if (name == "scc") return RegisterRange{File::scc, 0, 1};
@@ -116,8 +126,9 @@ RegisterRange table_register(std::string name) {
 
 bool is_flag(std::string_view word) {
   static constexpr std::array<std::string_view, 21> kFlags{
-      "glc", "slc", "dlc", "sc0", "sc1", "nt", "clamp", "lds", "offen", "idxen", "tfe", "gds", "row_mirror",
-      "row_half_mirror", "high", "scc", "addr64", "done", "vm", "mul", "div"};
+      "glc",  "slc",   "dlc",    "sc0",  "sc1", "nt",         "clamp",
+      "lds",  "offen", "idxen",  "tfe",  "gds", "row_mirror", "row_half_mirror",
+      "high", "scc",   "addr64", "done", "vm",  "mul",        "div"};
   return std::ranges::find(kFlags, word) != kFlags.end();
 }
 
@@ -209,9 +220,9 @@ void parse_line(std::string_view line, Instruction& in) {
     std::string_view text;
     Encoding encoding;
   };
-  static constexpr std::array kSuffixes{
-      Suffix{"_e64_dpp", Encoding::dpp16}, Suffix{"_dpp", Encoding::dpp16}, Suffix{"_sdwa", Encoding::sdwa},
-      Suffix{"_e64", Encoding::e64}, Suffix{"_e32", Encoding::e32}};
+  static constexpr std::array kSuffixes{Suffix{"_e64_dpp", Encoding::dpp16}, Suffix{"_dpp", Encoding::dpp16},
+                                        Suffix{"_sdwa", Encoding::sdwa}, Suffix{"_e64", Encoding::e64},
+                                        Suffix{"_e32", Encoding::e32}};
   for (const Suffix& s : kSuffixes) {
     if (!mnemonic.ends_with(s.text)) continue;
     mnemonic.remove_suffix(s.text.size());
@@ -322,7 +333,8 @@ std::optional<Instruction> Decoder::decode(std::span<const std::byte> code, std:
   if ((desc.isBranch() || in.mnemonic == "s_call_b64") && !in.operands.empty() &&
       (in.operands.back().kind == Operand::Kind::integer || in.operands.back().kind == Operand::Kind::literal)) {
     in.branch = true;
-    in.target = address + 4 + static_cast<std::uint64_t>(std::int64_t{static_cast<std::int16_t>(in.operands.back().integer)} * 4);
+    in.target = address + 4 +
+                static_cast<std::uint64_t>(std::int64_t{static_cast<std::int16_t>(in.operands.back().integer)} * 4);
   }
   return in;
 }
