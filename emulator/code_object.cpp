@@ -43,12 +43,18 @@ template <typename... T>
   throw CodeObjectError(fmt::format(text, std::forward<T>(values)...));
 }
 
+const Chip* chip_of(std::uint32_t flags) {
+  for (const Chip& c : chips()) {
+    if (c.elf_mach == (flags & kMachMask)) return &c;
+  }
+  return nullptr;
+}
+
 void check_flags(std::uint32_t flags, const Chip& chip) {
   if ((flags & kMachMask) != chip.elf_mach) {
-    const auto* made_for = std::ranges::find(chips(), flags & kMachMask, &Chip::elf_mach);
-    const auto end = chips().data() + chips().size();
-    refuse("made for {} (EF_AMDGPU_MACH 0x{:x}), not for {}", made_for == end ? "another chip" : made_for->name,
-           flags & kMachMask, chip.name);
+    const Chip* other = chip_of(flags);
+    refuse("made for {} (EF_AMDGPU_MACH 0x{:x}), not for {}", other ? other->name : "another chip", flags & kMachMask,
+           chip.name);
   }
   if ((flags & kXnackMaskV4) == kXnackOn) refuse("e_flags 0x{:x}: made for a device with XNACK on", flags);
   if ((flags & kSrameccMaskV4) == kSrameccOff) refuse("e_flags 0x{:x}: made for a device with SRAM ECC off", flags);
@@ -73,9 +79,7 @@ std::uint32_t number(const Json& value, const char* key) {
   return value.get<std::uint32_t>();
 }
 std::uint32_t number_of(const Json& map, const char* key) { return number(member(map, key), key); }
-std::uint32_t number_or_zero(const Json& map, const char* key) {
-  return map.contains(key) ? number_of(map, key) : 0;
-}
+std::uint32_t number_or_zero(const Json& map, const char* key) { return map.contains(key) ? number_of(map, key) : 0; }
 std::string text_of(const Json& map, const char* key) {
   const Json& value = member(map, key);
   if (!value.is_string()) refuse("metadata: '{}' is not a string: {}", key, value.dump());
@@ -160,14 +164,22 @@ struct Patch {
 Patch patch_of(std::uint32_t type, std::uint64_t s, std::uint64_t a, std::uint64_t p, std::uint64_t base) {
   const std::uint64_t absolute = s + a, relative = s + a - p;
   switch (type) {
-    case kNone: return {};
-    case kAbs32Low: return {absolute & 0xffffffff, 4};
-    case kAbs32High: return {absolute >> 32, 4};
-    case kAbs64: return {absolute, 8};
-    case kRel64: return {relative, 8};
-    case kRel32Low: return {relative & 0xffffffff, 4};
-    case kRel32High: return {relative >> 32, 4};
-    case kRelative64: return {base + a, 8};
+    case kNone:
+      return {};
+    case kAbs32Low:
+      return {absolute & 0xffffffff, 4};
+    case kAbs32High:
+      return {absolute >> 32, 4};
+    case kAbs64:
+      return {absolute, 8};
+    case kRel64:
+      return {relative, 8};
+    case kRel32Low:
+      return {relative & 0xffffffff, 4};
+    case kRel32High:
+      return {relative >> 32, 4};
+    case kRelative64:
+      return {base + a, 8};
     case kRel32:
       if (static_cast<std::int64_t>(relative) != static_cast<std::int32_t>(relative)) {
         refuse("R_AMDGPU_REL32: 0x{:x} does not fit 32 bits", relative);
@@ -176,7 +188,8 @@ Patch patch_of(std::uint32_t type, std::uint64_t s, std::uint64_t a, std::uint64
     case kAbs32:
       if (absolute >> 32) refuse("R_AMDGPU_ABS32: 0x{:x} does not fit 32 bits", absolute);
       return {absolute, 4};
-    default: refuse("relocation type {} is none that a loader applies", type);
+    default:
+      refuse("relocation type {} is none that a loader applies", type);
   }
 }
 
@@ -200,13 +213,11 @@ KernelDescriptor read_descriptor(const void* bytes) {
 }
 
 std::string code_object_chip(std::span<const std::byte> file) {
-  const std::uint32_t mach = read_elf_header(file).e_flags & kMachMask;
+  const std::uint32_t flags = read_elf_header(file).e_flags;
+  if (const Chip* chip = chip_of(flags)) return std::string(chip->name);
   std::vector<std::string_view> names;
-  for (const Chip& c : chips()) {
-    if (c.elf_mach == mach) return std::string(c.name);
-    names.push_back(c.name);
-  }
-  refuse("EF_AMDGPU_MACH 0x{:x} is none of {}", mach, fmt::join(names, ", "));
+  for (const Chip& c : chips()) names.push_back(c.name);
+  refuse("EF_AMDGPU_MACH 0x{:x} is none of {}", flags & kMachMask, fmt::join(names, ", "));
 }
 
 CodeObject::CodeObject(std::span<const std::byte> file, const Chip& chip, Memory& memory, std::string name,

@@ -125,8 +125,11 @@ void ElfImage::read_dynamic(const Elf64_Phdr& segment) {
     if (!value) refuse("dynamic section: no {}", name);
     return *value;
   };
-  for (const auto& [tag, name] : {std::pair{std::int64_t{DT_NEEDED}, "DT_NEEDED"}, {DT_REL, "DT_REL"},
-                                  {DT_TEXTREL, "DT_TEXTREL"}, {DT_INIT, "DT_INIT"}, {DT_RELR, "DT_RELR"}}) {
+  for (const auto& [tag, name] : {std::pair{std::int64_t{DT_NEEDED}, "DT_NEEDED"},
+                                  {DT_REL, "DT_REL"},
+                                  {DT_TEXTREL, "DT_TEXTREL"},
+                                  {DT_INIT, "DT_INIT"},
+                                  {DT_RELR, "DT_RELR"}}) {
     if (find(tag)) refuse("dynamic section: {} is not for code objects", name);
   }
   if (need(DT_SYMENT, "DT_SYMENT") != sizeof(Elf64_Sym)) refuse("dynamic section: DT_SYMENT is not 24");
@@ -157,7 +160,8 @@ std::uint64_t ElfImage::symbol_count(std::optional<std::uint64_t> hash, std::opt
   const std::uint64_t buckets_at = *gnu_hash + sizeof(Header) + std::uint64_t{h.bloom_words} * 8;
   const auto buckets = mapped(buckets_at, std::uint64_t{h.buckets} * 4, "DT_GNU_HASH");
   std::uint64_t last = 0;
-  for (std::uint64_t i = 0; i < h.buckets; ++i) last = std::max<std::uint64_t>(last, read_at<std::uint32_t>(buckets, i * 4));
+  for (std::uint64_t i = 0; i < h.buckets; ++i)
+    last = std::max<std::uint64_t>(last, read_at<std::uint32_t>(buckets, i * 4));
   if (last == 0) return h.first;
   if (last < h.first) refuse("DT_GNU_HASH: a bucket begins before the first hashed symbol");
   // The chain of the last bucket ends with an odd word.
@@ -199,7 +203,8 @@ std::span<const std::byte> ElfImage::note(std::string_view owner, std::uint32_t 
       const auto n = read_at<Elf64_Nhdr>(bytes, at);
       at += sizeof(Elf64_Nhdr);
       const std::uint64_t description = at + padded(n.n_namesz);
-      if (description > bytes.size() || n.n_descsz > bytes.size() - description) refuse("a note reaches beyond its segment");
+      if (description > bytes.size() || n.n_descsz > bytes.size() - description)
+        refuse("a note reaches beyond its segment");
       const std::string_view name(reinterpret_cast<const char*>(bytes.data()) + at, n.n_namesz);
       if (n.n_type == type && name.size() == owner.size() + 1 && name.starts_with(owner) && name.back() == '\0') {
         return bytes.subspan(description, n.n_descsz);

@@ -1,11 +1,14 @@
-// The live ranges are one sorted table. Readers take a lock of their own (one of kReaders, by thread), so that lookups
-// of different threads touch no common cache line; a writer takes all of them.
+// The live ranges are one sorted table that never changes: writers publish another one. A reader counts itself in for
+// as long as it looks at a table, in one of kReaders counters, by thread, so that lookups of different threads touch no
+// common cache line. A table that was replaced is deleted once every counter was seen at zero since.
 #include "emulator/memory.h"
 
 #include <algorithm>
 #include <array>
 #include <atomic>
 #include <deque>
+#include <map>
+#include <mutex>
 #include <stdexcept>
 
 #include <fmt/format.h>
@@ -17,8 +20,8 @@ constexpr std::size_t kReaders = 64;
 // Freed ranges whose shadow is kept: an access that began before the range was removed may still be under way.
 constexpr std::size_t kLingering = 32;
 
-struct alignas(64) ReaderLock {
-  std::shared_mutex mutex;
+struct alignas(64) ReaderCount {
+  std::atomic<std::uint64_t> inside{0};
 };
 
 std::size_t reader_of_this_thread() {
@@ -39,39 +42,46 @@ struct Memory::State {
     std::uint64_t begin, end;
     Allocation* allocation;
   };
+  using Table = std::vector<Range>;  // by address, disjoint
+  using TablePtr = std::unique_ptr<const Table>;
 
-  // All readers kept out, as long as it lives.
-  class Writer {
-   public:
-    explicit Writer(State& state) : state_(state) {
-      for (ReaderLock& l : state_.locks) l.mutex.lock();
-    }
-    ~Writer() {
-      for (ReaderLock& l : state_.locks) l.mutex.unlock();
-    }
-    Writer(const Writer&) = delete;
-    Writer& operator=(const Writer&) = delete;
-
-   private:
-    State& state_;
-  };
-  std::shared_lock<std::shared_mutex> read() { return std::shared_lock(locks[reader_of_this_thread()].mutex); }
-
-  // The first live range that begins after `address`.
-  std::vector<Range>::iterator after(std::uint64_t address) {
+  // The first range that begins after `address`.
+  static Table::const_iterator after(const Table& table, std::uint64_t address) {
     return std::ranges::upper_bound(table, address, {}, &Range::begin);
   }
 
-  std::array<ReaderLock, kReaders> locks;
+  // Needs the mutex.
+  void publish(Table next) {
+    replaced.push_back(std::move(owned));
+    owned = std::make_unique<const Table>(std::move(next));
+    table.store(owned.get());
+    version.fetch_add(1, std::memory_order_release);
+    for (std::size_t i = 0; i < kReaders; ++i) {
+      if (readers[i].inside.load() == 0) busy[i] = false;
+    }
+    if (std::ranges::find(busy, true) != busy.end()) return;
+    // Nobody can see the tables that were replaced before the counters were last marked busy.
+    doomed = std::move(replaced);
+    replaced.clear();
+    busy.fill(true);
+  }
+
+  std::array<ReaderCount, kReaders> readers;
+  std::atomic<const Table*> table{nullptr};
   std::atomic<std::uint64_t> version{0};
+
+  std::mutex mutex;  // of what follows
+  TablePtr owned = std::make_unique<const Table>();
+  std::vector<TablePtr> replaced;  // since the counters were marked busy
+  std::vector<TablePtr> doomed;    // before that; in sight until every counter was at zero
+  std::array<bool, kReaders> busy{};
   std::uint64_t serial = 0;
-  std::vector<Range> table;                     // by address, disjoint
-  std::map<std::uint64_t, Allocation*> freed;   // by begin, disjoint
+  std::map<std::uint64_t, Allocation*> freed;  // by begin, disjoint
   std::deque<Allocation*> lingering;
   std::vector<std::unique_ptr<Allocation>> all;
 };
 
-Memory::Memory() : state_(std::make_unique<State>()) {}
+Memory::Memory() : state_(std::make_unique<State>()) { state_->table = state_->owned.get(); }
 Memory::~Memory() = default;
 
 const Allocation* Memory::add(const void* address, std::size_t bytes, std::string what, bool writable,
@@ -86,10 +96,10 @@ const Allocation* Memory::add(const void* address, std::size_t bytes, std::strin
   fresh->writable = writable;
   fresh->initialised = initialised;
 
-  const State::Writer lock(*state_);
-  const auto next = state_->after(begin);
-  if ((next != state_->table.end() && next->begin < end) ||
-      (next != state_->table.begin() && std::prev(next)->end > begin)) {
+  const std::lock_guard lock(state_->mutex);
+  State::Table table = *state_->owned;
+  const auto next = State::after(table, begin);
+  if ((next != table.end() && next->begin < end) || (next != table.begin() && std::prev(next)->end > begin)) {
     throw std::logic_error("Memory::add: overlaps a live range");
   }
   auto old = state_->freed.lower_bound(begin);
@@ -99,19 +109,21 @@ const Allocation* Memory::add(const void* address, std::size_t bytes, std::strin
   fresh->serial = ++state_->serial;
   Allocation* result = fresh.get();
   state_->all.push_back(std::move(fresh));
-  state_->table.insert(next, {begin, end, result});
-  state_->version.fetch_add(1, std::memory_order_relaxed);
+  table.insert(next, {begin, end, result});
+  state_->publish(std::move(table));
   return result;
 }
 
 bool Memory::remove(const void* address) {
   const auto begin = reinterpret_cast<std::uint64_t>(address);
   std::shared_ptr<void> shadow;  // outlives the lock: it may be large
-  const State::Writer lock(*state_);
-  const auto at = std::ranges::lower_bound(state_->table, begin, {}, &State::Range::begin);
-  if (at == state_->table.end() || at->begin != begin) return false;
+  const std::lock_guard lock(state_->mutex);
+  State::Table table = *state_->owned;
+  const auto at = std::ranges::lower_bound(table, begin, {}, &State::Range::begin);
+  if (at == table.end() || at->begin != begin) return false;
   Allocation* gone = at->allocation;
-  state_->table.erase(at);
+  table.erase(at);
+  state_->publish(std::move(table));
   gone->freed = true;
   state_->freed[begin] = gone;
   state_->lingering.push_back(gone);
@@ -119,23 +131,28 @@ bool Memory::remove(const void* address) {
     shadow = std::move(state_->lingering.front()->shadow);
     state_->lingering.pop_front();
   }
-  state_->version.fetch_add(1, std::memory_order_relaxed);
   return true;
 }
 
 const Allocation* Memory::find(std::uint64_t address, std::size_t bytes) const {
-  const auto lock = state_->read();
-  const auto next = state_->after(address);
-  if (next == state_->table.begin()) return nullptr;
-  const State::Range& r = *std::prev(next);
-  return address < r.end && bytes <= r.end - address ? r.allocation : nullptr;
+  std::atomic<std::uint64_t>& inside = state_->readers[reader_of_this_thread()].inside;
+  inside.fetch_add(1);
+  const State::Table& table = *state_->table.load();
+  const Allocation* result = nullptr;
+  if (const auto next = State::after(table, address); next != table.begin()) {
+    const State::Range& r = *std::prev(next);
+    if (address < r.end && bytes <= r.end - address) result = r.allocation;
+  }
+  inside.fetch_sub(1, std::memory_order_release);
+  return result;
 }
 
 std::string Memory::explain(std::uint64_t address, std::size_t bytes) const {
-  const auto lock = state_->read();
-  const auto next = state_->after(address);
-  const Allocation* before = next == state_->table.begin() ? nullptr : std::prev(next)->allocation;
-  const Allocation* behind = next == state_->table.end() ? nullptr : next->allocation;
+  const std::lock_guard lock(state_->mutex);
+  const State::Table& table = *state_->owned;
+  const auto next = State::after(table, address);
+  const Allocation* before = next == table.begin() ? nullptr : std::prev(next)->allocation;
+  const Allocation* behind = next == table.end() ? nullptr : next->allocation;
   const auto gone = state_->freed.upper_bound(address);
   const Allocation* freed = gone == state_->freed.begin() ? nullptr : std::prev(gone)->second;
 
@@ -157,13 +174,13 @@ std::string Memory::explain(std::uint64_t address, std::size_t bytes) const {
   return what + "is in no allocation; there is none";
 }
 
-std::uint64_t Memory::version() const { return state_->version.load(std::memory_order_relaxed); }
+std::uint64_t Memory::version() const { return state_->version.load(std::memory_order_acquire); }
 
 std::vector<const Allocation*> Memory::live() const {
-  const auto lock = state_->read();
+  const std::lock_guard lock(state_->mutex);
   std::vector<const Allocation*> result;
-  result.reserve(state_->table.size());
-  for (const State::Range& r : state_->table) result.push_back(r.allocation);
+  result.reserve(state_->owned->size());
+  for (const State::Range& r : *state_->owned) result.push_back(r.allocation);
   return result;
 }
 
