@@ -293,6 +293,7 @@ struct Emulator::State {
   };
   std::mutex mutex;                     // of codes
   std::map<std::uint64_t, Code> codes;  // by their first address
+  std::vector<std::shared_ptr<Monitor>> attached;
   std::mutex turn;                      // see Execution::turn
 
   int units() const { return options.compute_units > 0 ? options.compute_units : options.chip->compute_units; }
