@@ -36,11 +36,11 @@ struct Dispatch {
   std::uint64_t kernarg = 0;        // the address of the arguments
   std::array<std::uint32_t, 3> grid{1, 1, 1};
   std::array<std::uint16_t, 3> workgroup{1, 1, 1};
-  std::uint32_t private_bytes = 0;  // scratch of a work-item
-  std::uint32_t group_bytes = 0;    // LDS of a workgroup: static and dynamic
+  std::uint32_t private_bytes = 0;                      // scratch of a work-item
+  std::uint32_t group_bytes = 0;                        // LDS of a workgroup: static and dynamic
   std::uint64_t packet_address = 0, queue_address = 0;  // for kernels that ask for them; 0: none
   std::uint32_t dispatch_id = 0;
-  std::string name;                 // for reports; empty: looked up
+  std::string name;  // for reports; empty: looked up
 };
 
 /// What went wrong in a kernel. `text` is a report ready to print, several lines; `kind` its class in one word, such as
@@ -49,20 +49,21 @@ struct Report {
   std::string kind;
   std::string text;
   std::string kernel;
-  std::uint64_t address = 0;    // of the instruction
-  std::uint64_t data = 0;       // the address accessed, where there is one
+  std::uint64_t address = 0;  // of the instruction
+  std::uint64_t data = 0;     // the address accessed, where there is one
   std::array<std::uint32_t, 3> workgroup{};
   int wave = 0, lane = 0;
-  std::string file;             // the source line, where the code object has line tables
+  std::string file;  // the source line, where the code object has line tables
   int line = 0;
-  bool fatal = false;           // the dispatch was stopped
+  bool fatal = false;       // the dispatch was stopped
+  std::uint64_t times = 1;  // met at this instruction
 };
 
 struct Counters;
 
 struct Outcome {
-  bool completed = false;        // every wave reached its end
-  std::vector<Report> reports;   // empty in a correct kernel
+  bool completed = false;                    // every wave reached its end
+  std::vector<Report> reports;               // empty in a correct kernel
   std::shared_ptr<const Counters> counters;  // with Options::counters
   std::uint64_t instructions = 0;            // wave instructions executed
 };
