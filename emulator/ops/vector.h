@@ -36,14 +36,14 @@ inline constexpr int kChunk = 32;  // lanes a loop
 
 template <class T>
 struct LaneType;  // type: how constants are made; words: registers; real: a float with sign bit `sign`
-#define WAVETILE_LANE(T, TYPE, WORDS, REAL, BITS)                                        \
-  template <>                                                                            \
-  struct LaneType<T> {                                                                   \
-    static constexpr Type type = Type::TYPE;                                             \
-    static constexpr int words = WORDS, bits = BITS;                                     \
-    static constexpr bool real = REAL;                                                   \
-    using Bits = std::conditional_t<BITS == 64, std::uint64_t,                           \
-                                    std::conditional_t<BITS == 16, std::uint16_t, std::uint32_t>>; \
+#define WAVETILE_LANE(T, TYPE, WORDS, REAL, BITS)                                                                    \
+  template <>                                                                                                        \
+  struct LaneType<T> {                                                                                               \
+    static constexpr Type type = Type::TYPE;                                                                         \
+    static constexpr int words = WORDS, bits = BITS;                                                                 \
+    static constexpr bool real = REAL;                                                                               \
+    using Bits =                                                                                                     \
+        std::conditional_t<BITS == 64, std::uint64_t, std::conditional_t<BITS == 16, std::uint16_t, std::uint32_t>>; \
   }
 WAVETILE_LANE(float, f32, 1, true, 32);
 WAVETILE_LANE(double, f64, 2, true, 64);
@@ -63,10 +63,14 @@ constexpr typename LaneType<T>::Bits magnitude_mask() {
 }
 template <class T>
 constexpr typename LaneType<T>::Bits smallest_normal() {
-  if constexpr (std::is_same_v<T, Half16>) return 0x0400;
-  else if constexpr (std::is_same_v<T, Bfloat16>) return 0x0080;
-  else if constexpr (std::is_same_v<T, float>) return 0x00800000;
-  else return 0x0010000000000000;
+  if constexpr (std::is_same_v<T, Half16>)
+    return 0x0400;
+  else if constexpr (std::is_same_v<T, Bfloat16>)
+    return 0x0080;
+  else if constexpr (std::is_same_v<T, float>)
+    return 0x00800000;
+  else
+    return 0x0010000000000000;
 }
 // Bits of MODE for the type: bf16 follows f32's field, as its instructions are f32's.
 template <class T>
@@ -119,7 +123,8 @@ const T* fetch(const Wave& w, const Source& s, int base, T* tmp) {
     }
     if (s.pick >= Pick::byte0 || (L::bits == 32 && s.pick != Pick::whole)) {
       const bool word = s.pick == Pick::low || s.pick == Pick::high;
-      const int shift = word ? (s.pick == Pick::high ? 16 : 0) : 8 * (static_cast<int>(s.pick) - static_cast<int>(Pick::byte0));
+      const int shift =
+          word ? (s.pick == Pick::high ? 16 : 0) : 8 * (static_cast<int>(s.pick) - static_cast<int>(Pick::byte0));
       const std::uint32_t mask = word ? 0xffff : 0xff, sign = word ? 0x8000 : 0x80;
       for (int i = 0; i < kChunk; ++i) {
         std::uint32_t v = (row[i] >> shift) & mask;
@@ -276,8 +281,7 @@ void refuse_output_modifiers(const Instruction& in, const Op& op) {
 template <class F>
 Entry vector(F, Class cls = Class::valu) {
   return {cls, [](const Instruction& in, Op& op, const BindContext& c) {
-            bind_vector(in, op, c, &run_vector<F>,
-                        types_of(static_cast<typename Signature<F>::Arguments*>(nullptr)));
+            bind_vector(in, op, c, &run_vector<F>, types_of(static_cast<typename Signature<F>::Arguments*>(nullptr)));
             refuse_output_modifiers<typename Signature<F>::Result>(in, op);
           }};
 }
