@@ -181,10 +181,10 @@ int shifted(Wave& w, const Op& op, int reg, Shift shift) {
                  : shift == Shift::low ? m0 & 0x3ff
                                        : m0 >> 16 & 0x3ff;
   const u64 row = u64{static_cast<u32>(reg)} + by;
-  if (row < static_cast<u64>(w.launch->arch_registers)) return static_cast<int>(row);
+  if (row < static_cast<u64>(w.launch->vgprs)) return static_cast<int>(row);
   fault(w, op, "register-out-of-range",
         "M0 is " + std::to_string(m0) + ", which makes v" + std::to_string(reg) + " v" + std::to_string(row) +
-            ": the wave has " + std::to_string(w.launch->arch_registers) + " vector registers");
+            ": the wave has " + std::to_string(w.launch->vgprs) + " vector registers");
   return -1;
 }
 
