@@ -26,10 +26,13 @@ enum : std::uint32_t {
   kSc1 = 16,
   kNt = 32,
   kReturns = 64,
+  kOffen = 128,  // of buffers, as the next two
+  kIdxen = 256,
+  kToLds = 512,
   kAtomicShift = 16,
 };
 
-// Op::src of vector memory instructions.
+// Op::src of vector memory instructions. Of a buffer, kSaddr is its resource.
 enum { kVaddr = 0, kSaddr = 1, kData = 2, kData2 = 3, kSoffset = 4 };
 
 /// Moves the data of one access a lane, at addresses of `space`. Kept in Op::imm2.
@@ -171,6 +174,8 @@ struct Form {
   std::string_view rdna3, cdna3;  // after "global_"; LDS: after "ds_"
   std::string_view rdna3_lds, cdna3_lds;
   bool store;
+  int bytes;
+  Half half;  // of the register that a load writes
   Move move;
 };
 std::span<const Form> forms();
