@@ -36,11 +36,11 @@ struct Dispatch {
   std::uint64_t kernarg = 0;        // the address of the arguments
   std::array<std::uint32_t, 3> grid{1, 1, 1};
   std::array<std::uint16_t, 3> workgroup{1, 1, 1};
-  std::uint32_t private_bytes = 0;  // scratch of a work-item
-  std::uint32_t group_bytes = 0;    // LDS of a workgroup: static and dynamic
+  std::uint32_t private_bytes = 0;                      // scratch of a work-item
+  std::uint32_t group_bytes = 0;                        // LDS of a workgroup: static and dynamic
   std::uint64_t packet_address = 0, queue_address = 0;  // for kernels that ask for them; 0: none
   std::uint32_t dispatch_id = 0;
-  std::string name;                 // for reports; empty: looked up
+  std::string name;  // for reports; empty: looked up
 };
 
 /// What went wrong in a kernel. `text` is a report ready to print, several lines; `kind` its class in one word, such as
@@ -49,20 +49,22 @@ struct Report {
   std::string kind;
   std::string text;
   std::string kernel;
-  std::uint64_t address = 0;    // of the instruction
-  std::uint64_t data = 0;       // the address accessed, where there is one
+  std::uint64_t address = 0;  // of the instruction
+  std::uint64_t data = 0;     // the address accessed, where there is one
   std::array<std::uint32_t, 3> workgroup{};
   int wave = 0, lane = 0;
-  std::string file;             // the source line, where the code object has line tables
+  std::string file;  // the source line, where the code object has line tables
   int line = 0;
-  bool fatal = false;           // the dispatch was stopped
+  bool fatal = false;       // the dispatch was stopped
+  std::uint64_t times = 1;  // met at this instruction
 };
 
 struct Counters;
+class Monitor;
 
 struct Outcome {
-  bool completed = false;        // every wave reached its end
-  std::vector<Report> reports;   // empty in a correct kernel
+  bool completed = false;                    // every wave reached its end
+  std::vector<Report> reports;               // empty in a correct kernel
   std::shared_ptr<const Counters> counters;  // with Options::counters
   std::uint64_t instructions = 0;            // wave instructions executed
 };
@@ -82,6 +84,8 @@ class Emulator {
   std::shared_ptr<CodeObject> load(std::span<const std::byte> file, std::string name);
   /// Forgets decoded instructions of a code object; its memory goes with the last shared_ptr.
   void unload(const std::shared_ptr<CodeObject>& object);
+  /// Lets a monitor watch every dispatch from now on, beside the checks and the counters.
+  void attach(std::shared_ptr<Monitor> monitor);
   /// Runs a dispatch to its end. Thread-safe: dispatches of several threads run at the same time and may wait for each
   /// other. Never throws on what a kernel does; a packet that the hardware would refuse gives a fatal report.
   /// `cancel`, when given, stops the dispatch soon after it becomes true.

@@ -5,10 +5,7 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <map>
 #include <memory>
-#include <mutex>
-#include <shared_mutex>
 #include <string>
 #include <vector>
 
@@ -44,7 +41,8 @@ class Memory {
   const Allocation* find(std::uint64_t address, std::size_t bytes) const;
   /// For a report on an address for which find() gave nothing: what it is, what is nearest, whether it was freed.
   std::string explain(std::uint64_t address, std::size_t bytes) const;
-  /// Changes on every add and remove: whoever caches pointers to allocations compares it. A relaxed read.
+  /// Changes on every add and remove: whoever caches pointers to allocations compares it with what it read
+  /// before its find().
   std::uint64_t version() const;
   std::vector<const Allocation*> live() const;
 
