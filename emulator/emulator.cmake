@@ -30,3 +30,9 @@ target_compile_options(wavetile_emulator PRIVATE $<$<CONFIG:Release>:-O2>)
 if(TARGET wavetile_emulator_avx2)
   target_compile_definitions(wavetile_emulator PRIVATE WAVETILE_EMULATOR_AVX2)
 endif()
+
+wavetile_library(emulator_cli emulator/cli)
+target_link_libraries(wavetile_emulator_cli PUBLIC wavetile_emulator PRIVATE fmt::fmt)
+wavetile_program(wavetile-emu emulator/cli/emu_main.cpp)
+target_link_libraries(wavetile-emu PRIVATE wavetile_emulator_cli CLI11::CLI11 fmt::fmt nlohmann_json::nlohmann_json
+                                           wavetile_version)

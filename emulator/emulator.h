@@ -64,6 +64,7 @@ struct Report {
 };
 
 struct Counters;
+class Monitor;
 
 struct Outcome {
   bool completed = false;                    // every wave reached its end
@@ -88,6 +89,8 @@ class Emulator {
                                    const ExternalSymbols& externals = {});
   /// Forgets decoded instructions of a code object; its memory goes with the last shared_ptr.
   void unload(const std::shared_ptr<CodeObject>& object);
+  /// Lets a monitor watch every dispatch from now on, beside the checks and the counters.
+  void attach(std::shared_ptr<Monitor> monitor);
   /// Runs a dispatch to its end. Thread-safe: dispatches of several threads run at the same time and may wait for each
   /// other. Never throws on what a kernel does; a packet that the hardware would refuse gives a fatal report.
   /// `cancel`, when given, stops the dispatch soon after it becomes true.

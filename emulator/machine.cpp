@@ -14,6 +14,7 @@
 #include "emulator/emulator.h"
 #include "emulator/launch.h"
 #include "emulator/monitor.h"
+#include "emulator/monitors.h"
 #include "emulator/program.h"
 
 namespace wavetile::emu {
@@ -292,11 +293,12 @@ struct Emulator::State {
   };
   std::mutex mutex;                     // of codes
   std::map<std::uint64_t, Code> codes;  // by their first address
+  std::vector<std::shared_ptr<Monitor>> attached;
   std::mutex turn;                      // see Execution::turn
 
   int units() const { return options.compute_units > 0 ? options.compute_units : options.chip->compute_units; }
   int threads() const {
-    if (options.checks || options.counters) return 1;
+    if (options.checks || options.counters || !attached.empty()) return 1;
     return options.threads > 0 ? options.threads : std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
   }
   // The program that holds the address, kept alive for the run, and what knows its lines.
@@ -343,6 +345,8 @@ std::shared_ptr<CodeObject> Emulator::load(std::span<const std::byte> file, std:
   return object;
 }
 
+void Emulator::attach(std::shared_ptr<Monitor> monitor) { state_->attached.push_back(std::move(monitor)); }
+
 void Emulator::unload(const std::shared_ptr<CodeObject>& object) {
   const std::scoped_lock lock(state_->mutex);
   state_->codes.erase(object->base());
@@ -374,8 +378,11 @@ Outcome Emulator::run(const Dispatch& dispatch, const std::atomic<bool>* cancel)
   launch.entry_offset = entry - code.program->base;
   launch.sink = &sink;
   launch.line = [&](std::uint64_t address) { return code.lines->find(address - code.base); };
-  const std::unique_ptr<Monitor> monitor = make_monitor(s.options);
-  launch.monitor = monitor.get();
+  Monitors monitors;
+  monitors.add(make_monitor(s.options));
+  for (const auto& m : s.attached) monitors.add(m);
+  Monitor* const monitor = monitors.empty() ? nullptr : &monitors;
+  launch.monitor = monitor;
 
   Execution run(launch, s.options);
   run.cancel = cancel;

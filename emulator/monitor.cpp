@@ -2,6 +2,6 @@
 
 namespace wavetile::emu {
 
-std::unique_ptr<Monitor> make_monitor(const Options&) { return nullptr; }
+std::shared_ptr<Monitor> make_monitor(const Options&) { return nullptr; }
 
 }  // namespace wavetile::emu

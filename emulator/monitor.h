@@ -64,7 +64,7 @@ class Monitor {
   virtual std::shared_ptr<const Counters> counters() const { return nullptr; }
 };
 
-/// What the options ask for: nullptr when that is nothing.
-std::unique_ptr<Monitor> make_monitor(const Options& options);
+/// The checks and the counters that the options ask for, for one dispatch: nullptr when that is nothing.
+std::shared_ptr<Monitor> make_monitor(const Options& options);
 
 }  // namespace wavetile::emu
