@@ -120,17 +120,19 @@ constexpr std::array kAtomics{
 #undef APPLY
 
 template <class T>
-U exchange(const Wave& w, const Atomic& atomic, Space space, U at, U a, U b) {
+U exchange(Wave& w, const Atomic& atomic, Space space, U at, U a, U b) {
   auto* const p = reinterpret_cast<T*>(at);
   if (space != Space::global) {
     const T old = *p;
     *p = static_cast<T>(atomic.apply(w, old, a, b));
+    w.changes += *p != old;
     return old;
   }
-  T old = __atomic_load_n(p, __ATOMIC_SEQ_CST);
-  while (!__atomic_compare_exchange_n(p, &old, static_cast<T>(atomic.apply(w, old, a, b)), false, __ATOMIC_SEQ_CST,
-                                      __ATOMIC_SEQ_CST)) {
-  }
+  T old = __atomic_load_n(p, __ATOMIC_SEQ_CST), fresh;
+  do {
+    fresh = static_cast<T>(atomic.apply(w, old, a, b));
+  } while (!__atomic_compare_exchange_n(p, &old, fresh, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST));
+  w.changes += fresh != old;
   return old;
 }
 
