@@ -24,11 +24,15 @@ struct Options {
   std::uint64_t max_instructions = 0;  // of a wave; 0: no limit. A wave that runs longer is reported.
   std::uint64_t seed = 1;              // of what uninitialised registers, LDS and scratch hold
 
+  bool strict = false;  // of shells: the process ends with kStrictStatus if a kernel was reported or something leaked
+
   /// Reads the options from text as in $WAVETILE_EMULATOR: "gfx942,cus=4,memory=8G,checks,stale,counters,threads=2".
   /// Throws std::invalid_argument, naming the word and the words there are. memory is left to the shell.
   static Options parse(const std::string& text);
   std::uint64_t memory_bytes = std::uint64_t{16} << 30;  // of the emulated device
 };
+
+inline constexpr int kStrictStatus = 86;
 
 /// A kernel launch, as an AQL packet says it. Sizes in work-items.
 struct Dispatch {
@@ -81,7 +85,8 @@ class Emulator {
   int compute_units() const;
   Memory& memory();
   /// Loads a code object. It has to be unloaded before the emulator ends. Throws CodeObjectError.
-  std::shared_ptr<CodeObject> load(std::span<const std::byte> file, std::string name);
+  std::shared_ptr<CodeObject> load(std::span<const std::byte> file, std::string name,
+                                   const ExternalSymbols& externals = {});
   /// Forgets decoded instructions of a code object; its memory goes with the last shared_ptr.
   void unload(const std::shared_ptr<CodeObject>& object);
   /// Lets a monitor watch every dispatch from now on, beside the checks and the counters.

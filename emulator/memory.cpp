@@ -66,6 +66,7 @@ struct Memory::State {
     busy.fill(true);
   }
 
+  WriteListener listener;
   std::array<ReaderCount, kReaders> readers;
   std::atomic<const Table*> table{nullptr};
   std::atomic<std::uint64_t> version{0};
@@ -175,6 +176,13 @@ std::string Memory::explain(std::uint64_t address, std::size_t bytes) const {
 }
 
 std::uint64_t Memory::version() const { return state_->version.load(std::memory_order_acquire); }
+
+void Memory::set_write_listener(WriteListener listener) { state_->listener = std::move(listener); }
+
+void Memory::host_wrote(std::uint64_t address, std::size_t bytes) const {
+  if (!state_->listener) return;
+  if (const Allocation* a = find(address, bytes)) state_->listener(*a, address, bytes);
+}
 
 std::vector<const Allocation*> Memory::live() const {
   const std::lock_guard lock(state_->mutex);

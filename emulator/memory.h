@@ -5,6 +5,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -45,6 +46,12 @@ class Memory {
   /// before its find().
   std::uint64_t version() const;
   std::vector<const Allocation*> live() const;
+  /// The host wrote into a live range by a call of the shell (a copy, a fill): its bytes count as initialised. Heard by
+  /// the listener, if there is one.
+  void host_wrote(std::uint64_t address, std::size_t bytes) const;
+  using WriteListener = std::function<void(const Allocation&, std::uint64_t address, std::size_t bytes)>;
+  /// Before any thread uses the memory. Called from any thread.
+  void set_write_listener(WriteListener listener);
 
  private:
   struct State;
