@@ -120,17 +120,18 @@ constexpr std::array kAtomics{
 template <class T>
 U exchange(Wave& w, const Atomic& atomic, Space space, U at, U a, U b) {
   auto* const p = reinterpret_cast<T*>(at);
-  const bool shared = space == Space::global;
-  T old = shared ? __atomic_load_n(p, __ATOMIC_SEQ_CST) : *p;
-  for (;;) {
-    const auto now = static_cast<T>(atomic.apply(w, old, a, b));
-    w.changes += now != old ? 1 : 0;
-    if (!shared) {
-      *p = now;
-      return old;
-    }
-    if (__atomic_compare_exchange_n(p, &old, now, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST)) return old;
+  if (space != Space::global) {
+    const T old = *p;
+    *p = static_cast<T>(atomic.apply(w, old, a, b));
+    w.changes += *p != old;
+    return old;
   }
+  T old = __atomic_load_n(p, __ATOMIC_SEQ_CST), fresh;
+  do {
+    fresh = static_cast<T>(atomic.apply(w, old, a, b));
+  } while (!__atomic_compare_exchange_n(p, &old, fresh, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST));
+  w.changes += fresh != old;
+  return old;
 }
 
 }  // namespace

@@ -16,7 +16,8 @@ using U = std::uint32_t;
 void locate(const Wave& w, const Op& op, std::int64_t offset, std::uint64_t* address) {
   const U* const base = w.row(op.src[kVaddr].reg);
   const auto add = static_cast<U>(offset);
-  for (int i = 0; i < w.lanes; ++i) address[i] = base[i] + add;
+  const int lanes = w.lanes;
+  for (int i = 0; i < lanes; ++i) address[i] = base[i] + add;
 }
 
 void run_lds(Wave& w, const Op& op) {

@@ -84,7 +84,8 @@ bool enter_lds(Wave& w, const Op& op, Access& access, std::uint64_t* host) {
       return false;
     }
   }
-  for (int i = 0; i < w.lanes; ++i) host[i] = begin + access.address[i];
+  const int lanes = w.lanes;  // a copy, so that the loop is known not to change it
+  for (int i = 0; i < lanes; ++i) host[i] = begin + access.address[i];
   return true;
 }
 
@@ -103,7 +104,8 @@ bool enter_scratch(Wave& w, const Op& op, const Access& access, std::uint64_t* h
     }
   }
   const auto begin = static_cast<std::uint64_t>(reinterpret_cast<std::uintptr_t>(w.scratch));
-  for (int i = 0; i < w.lanes; ++i) host[i] = begin + static_cast<std::uint64_t>(i) * size + access.address[i];
+  const int lanes = w.lanes;
+  for (int i = 0; i < lanes; ++i) host[i] = begin + static_cast<std::uint64_t>(i) * size + access.address[i];
   return true;
 }
 
@@ -152,6 +154,7 @@ const std::uint64_t* enter(Wave& w, const Op& op, Access& access, std::uint64_t*
   // Hardware splits no atomic; loads and stores of any alignment are legal in its unaligned mode, the one that LLVM
   // compiles for.
   if (access.kind == AccessKind::atomic && !aligned(w, op, access)) return nullptr;
+  w.changes += access.kind == AccessKind::store ? 1 : 0;
   const std::uint64_t* host = room;
   switch (access.space) {
     case Space::lds:
