@@ -9,8 +9,8 @@ namespace wavetile::emu {
 enum class Family { rdna3, cdna3 };
 
 struct Chip {
-  std::string_view name;      // as LLVM's -mcpu
-  std::string_view product;   // as the HSA agent's product name
+  std::string_view name;     // as LLVM's -mcpu
+  std::string_view product;  // as the HSA agent's product name
   Family family;
   int native_lanes;           // the wave size of a kernel that does not ask for another
   bool wave32;                // kernels may be compiled for 32 lanes

@@ -64,7 +64,7 @@ struct Operand {
   bool negate = false, absolute = false, sign_extend = false;
   std::int64_t integer = 0;  // of integer and literal
   double real = 0;
-  std::string text;          // as printed, without the modifiers above
+  std::string text;  // as printed, without the modifiers above
 };
 
 /// What follows the operands: "offset:16", "glc", "op_sel:[0,1]", "row_shl:1", "dst_sel:WORD_1", "clamp".
@@ -83,12 +83,12 @@ struct Instruction {
   std::string opcode;    // LLVM's own name: "V_ADD_F32_e32_gfx11"
   std::string mnemonic;  // "v_add_f32": what is printed, without _e32, _e64, _e64_dpp, _dpp, _sdwa
   Encoding encoding = Encoding::other;
-  std::string text;      // the whole line as printed, one space between words
-  std::vector<Operand> operands;    // in the printed order: destinations first
+  std::string text;               // the whole line as printed, one space between words
+  std::vector<Operand> operands;  // in the printed order: destinations first
   std::vector<Modifier> modifiers;
   std::vector<RegisterRange> reads, writes;  // all of them, implicit ones too (exec: only where it is an operand)
   std::unique_ptr<Instruction> second;       // of "v_dual_x … :: v_dual_y …": this is x, that is y
-  bool branch = false;               // its last operand is a distance; target is set
+  bool branch = false;                       // its last operand is a distance; target is set
   std::uint64_t target = 0;
 
   const Modifier* find(std::string_view name) const;

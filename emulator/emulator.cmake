@@ -3,9 +3,12 @@
 
 # The instructions are compiled twice on x86-64, for any processor and for those with AVX2, FMA and F16C; which of the
 # two runs is decided at start. Without FMA a fused multiply-add is a call a lane.
+if(NOT EXISTS ${PROJECT_BINARY_DIR}/empty.cpp)
+  file(TOUCH ${PROJECT_BINARY_DIR}/empty.cpp)
+endif()
 file(GLOB emulator_ops CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/emulator/ops/*.cpp)
 function(wavetile_emulator_ops level)
-  add_library(wavetile_emulator_${level} OBJECT ${emulator_ops})
+  add_library(wavetile_emulator_${level} OBJECT ${PROJECT_BINARY_DIR}/empty.cpp ${emulator_ops})
   target_include_directories(wavetile_emulator_${level} PRIVATE ${PROJECT_SOURCE_DIR})
   # Rows of registers are read as integers and as floats; nothing but the instruction itself may be fused.
   target_compile_options(wavetile_emulator_${level} PRIVATE -fno-strict-aliasing -ffp-contract=off -fno-math-errno
@@ -27,3 +30,9 @@ target_compile_options(wavetile_emulator PRIVATE $<$<CONFIG:Release>:-O2>)
 if(TARGET wavetile_emulator_avx2)
   target_compile_definitions(wavetile_emulator PRIVATE WAVETILE_EMULATOR_AVX2)
 endif()
+
+wavetile_library(emulator_cli emulator/cli)
+target_link_libraries(wavetile_emulator_cli PUBLIC wavetile_emulator PRIVATE fmt::fmt)
+wavetile_program(wavetile-emu emulator/cli/emu_main.cpp)
+target_link_libraries(wavetile-emu PRIVATE wavetile_emulator_cli CLI11::CLI11 fmt::fmt nlohmann_json::nlohmann_json
+                                           wavetile_version)

@@ -24,11 +24,15 @@ struct Options {
   std::uint64_t max_instructions = 0;  // of a wave; 0: no limit. A wave that runs longer is reported.
   std::uint64_t seed = 1;              // of what uninitialised registers, LDS and scratch hold
 
+  bool strict = false;  // of shells: the process ends with kStrictStatus if a kernel was reported or something leaked
+
   /// Reads the options from text as in $WAVETILE_EMULATOR: "gfx942,cus=4,memory=8G,checks,stale,counters,threads=2".
   /// Throws std::invalid_argument, naming the word and the words there are. memory is left to the shell.
   static Options parse(const std::string& text);
   std::uint64_t memory_bytes = std::uint64_t{16} << 30;  // of the emulated device
 };
+
+inline constexpr int kStrictStatus = 86;
 
 /// A kernel launch, as an AQL packet says it. Sizes in work-items.
 struct Dispatch {
@@ -36,11 +40,11 @@ struct Dispatch {
   std::uint64_t kernarg = 0;        // the address of the arguments
   std::array<std::uint32_t, 3> grid{1, 1, 1};
   std::array<std::uint16_t, 3> workgroup{1, 1, 1};
-  std::uint32_t private_bytes = 0;  // scratch of a work-item
-  std::uint32_t group_bytes = 0;    // LDS of a workgroup: static and dynamic
+  std::uint32_t private_bytes = 0;                      // scratch of a work-item
+  std::uint32_t group_bytes = 0;                        // LDS of a workgroup: static and dynamic
   std::uint64_t packet_address = 0, queue_address = 0;  // for kernels that ask for them; 0: none
   std::uint32_t dispatch_id = 0;
-  std::string name;                 // for reports; empty: looked up
+  std::string name;  // for reports; empty: looked up
 };
 
 /// What went wrong in a kernel. `text` is a report ready to print, several lines; `kind` its class in one word, such as
@@ -49,20 +53,22 @@ struct Report {
   std::string kind;
   std::string text;
   std::string kernel;
-  std::uint64_t address = 0;    // of the instruction
-  std::uint64_t data = 0;       // the address accessed, where there is one
+  std::uint64_t address = 0;  // of the instruction
+  std::uint64_t data = 0;     // the address accessed, where there is one
   std::array<std::uint32_t, 3> workgroup{};
   int wave = 0, lane = 0;
-  std::string file;             // the source line, where the code object has line tables
+  std::string file;  // the source line, where the code object has line tables
   int line = 0;
-  bool fatal = false;           // the dispatch was stopped
+  bool fatal = false;       // the dispatch was stopped
+  std::uint64_t times = 1;  // met at this instruction
 };
 
 struct Counters;
+class Monitor;
 
 struct Outcome {
-  bool completed = false;        // every wave reached its end
-  std::vector<Report> reports;   // empty in a correct kernel
+  bool completed = false;                    // every wave reached its end
+  std::vector<Report> reports;               // empty in a correct kernel
   std::shared_ptr<const Counters> counters;  // with Options::counters
   std::uint64_t instructions = 0;            // wave instructions executed
 };
@@ -79,9 +85,12 @@ class Emulator {
   int compute_units() const;
   Memory& memory();
   /// Loads a code object. It has to be unloaded before the emulator ends. Throws CodeObjectError.
-  std::shared_ptr<CodeObject> load(std::span<const std::byte> file, std::string name);
+  std::shared_ptr<CodeObject> load(std::span<const std::byte> file, std::string name,
+                                   const ExternalSymbols& externals = {});
   /// Forgets decoded instructions of a code object; its memory goes with the last shared_ptr.
   void unload(const std::shared_ptr<CodeObject>& object);
+  /// Lets a monitor watch every dispatch from now on, beside the checks and the counters.
+  void attach(std::shared_ptr<Monitor> monitor);
   /// Runs a dispatch to its end. Thread-safe: dispatches of several threads run at the same time and may wait for each
   /// other. Never throws on what a kernel does; a packet that the hardware would refuse gives a fatal report.
   /// `cancel`, when given, stops the dispatch soon after it becomes true.

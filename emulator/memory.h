@@ -5,10 +5,8 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <map>
+#include <functional>
 #include <memory>
-#include <mutex>
-#include <shared_mutex>
 #include <string>
 #include <vector>
 
@@ -44,9 +42,16 @@ class Memory {
   const Allocation* find(std::uint64_t address, std::size_t bytes) const;
   /// For a report on an address for which find() gave nothing: what it is, what is nearest, whether it was freed.
   std::string explain(std::uint64_t address, std::size_t bytes) const;
-  /// Changes on every add and remove: whoever caches pointers to allocations compares it. A relaxed read.
+  /// Changes on every add and remove: whoever caches pointers to allocations compares it with what it read
+  /// before its find().
   std::uint64_t version() const;
   std::vector<const Allocation*> live() const;
+  /// The host wrote into a live range by a call of the shell (a copy, a fill): its bytes count as initialised. Heard by
+  /// the listener, if there is one.
+  void host_wrote(std::uint64_t address, std::size_t bytes) const;
+  using WriteListener = std::function<void(const Allocation&, std::uint64_t address, std::size_t bytes)>;
+  /// Before any thread uses the memory. Called from any thread.
+  void set_write_listener(WriteListener listener);
 
  private:
   struct State;

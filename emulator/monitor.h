@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 
 #include "emulator/op.h"
 #include "emulator/wave.h"
@@ -9,7 +10,7 @@
 namespace wavetile::emu {
 
 enum class Space : std::uint8_t { global, lds, scratch, constant };  // constant: scalar memory reads
-enum class AccessKind : std::uint8_t { load, store, atomic };         // atomic: read-modify-write
+enum class AccessKind : std::uint8_t { load, store, atomic };        // atomic: read-modify-write
 
 /// One memory instruction of one wave. Lanes of `mask` access `bytes` bytes each, at `address[lane]`: a device address,
 /// an offset in LDS, or an offset in the lane's scratch. Scalar loads are lane 0 of a mask of 1.
@@ -20,7 +21,7 @@ struct Access {
   std::uint64_t mask = 0;
   const std::uint64_t* address = nullptr;  // [64]
   std::uint32_t bytes = 0;
-  bool returns = false;     // an atomic that gives the old value
+  bool returns = false;  // an atomic that gives the old value
   // Where the value goes or comes from: `row` is the first vector register (rows of launch.vector_registers), with
   // `half` for the 16 bits that a d16 access uses. Scalar loads: the first scalar register.
   int row = -1;
@@ -49,7 +50,8 @@ class Monitor {
   virtual void access(Wave&, const Op&, const Access&) {}
   /// With stale(): loads of global memory and scalar loads read through this instead of memory.
   virtual bool stale() const { return false; }
-  virtual void read(Wave&, const Op&, const Access&, std::uint64_t /*address*/, void* /*to*/, std::uint32_t /*bytes*/) {}
+  virtual void read(Wave&, const Op&, const Access&, std::uint64_t /*address*/, void* /*to*/, std::uint32_t /*bytes*/) {
+  }
   /// s_waitcnt and its kin: counters that may have at most so many outstanding; -1: not waited for.
   struct Wait {
     int vm = -1, vs = -1, lgkm = -1, exp = -1;
@@ -58,6 +60,11 @@ class Monitor {
   virtual void barrier_arrive(Wave&, const Op&) {}
   virtual void barrier_release(Workgroup&) {}
   virtual void cache(Wave&, const Op&, CacheOp, bool /*sc0*/, bool /*sc1*/) {}
+  /// After dispatch_end().
+  virtual std::shared_ptr<const Counters> counters() const { return nullptr; }
 };
+
+/// The checks and the counters that the options ask for, for one dispatch: nullptr when that is nothing.
+std::shared_ptr<Monitor> make_monitor(const Options& options);
 
 }  // namespace wavetile::emu

@@ -31,9 +31,9 @@ struct Source {
   Kind kind = Kind::none;
   bool negate = false, absolute = false, sign_extend = false;
   Pick pick = Pick::whole;
-  std::uint16_t reg = 0;   // a row (AGPRs count from arch_registers), or a scalar's number
-  std::uint8_t count = 1;  // dwords
-  std::uint64_t value = 0; // of a constant: its bits in the operand's type
+  std::uint16_t reg = 0;    // a row (AGPRs count from kVgprs), or a scalar's number
+  std::uint8_t count = 1;   // dwords
+  std::uint64_t value = 0;  // of a constant: its bits in the operand's type
 };
 
 struct Destination {
@@ -55,7 +55,7 @@ struct Dpp {
 struct Op {
   Run run = nullptr;
   std::uint8_t dwords = 1;
-  std::uint8_t omod = 0;        // 0, 1: *2, 2: *4, 3: /2
+  std::uint8_t omod = 0;  // 0, 1: *2, 2: *4, 3: /2
   bool clamp = false;
   Pick dst_pick = Pick::whole;  // of SDWA: what of the destination is written
   std::uint8_t dst_unused = 0;  // of SDWA: 0 pad with zeros, 1 sign-extend, 2 preserve
@@ -63,16 +63,35 @@ struct Op {
   std::uint8_t sources = 0;
   Destination dst[2];
   Source src[5];
-  std::int64_t imm = 0;         // offset, simm16, a counter's value: what the entry's binder put here
+  std::int64_t imm = 0;  // offset, simm16, a counter's value: what the entry's binder put here
   std::int64_t imm2 = 0;
-  std::uint32_t flags = 0;      // bits of the entry's own
+  std::uint32_t flags = 0;  // bits of the entry's own
   const Dpp* dpp = nullptr;
-  const Op* second = nullptr;   // of a dual instruction
+  const Op* second = nullptr;  // of a dual instruction
   const Instruction* instruction = nullptr;
 };
 
-enum class Class : std::uint8_t { salu, smem, valu, trans, vopd, packed, dot, matrix, lds, global, scratch, flat, buffer,
-                                  atomic, branch, wait, barrier, cache, other };
+enum class Class : std::uint8_t {
+  salu,
+  smem,
+  valu,
+  trans,
+  vopd,
+  packed,
+  dot,
+  matrix,
+  lds,
+  global,
+  scratch,
+  flat,
+  buffer,
+  atomic,
+  branch,
+  wait,
+  barrier,
+  cache,
+  other
+};
 std::string_view class_name(Class c);
 inline constexpr int kClasses = static_cast<int>(Class::other) + 1;
 
@@ -84,8 +103,7 @@ Op* make_op(Arena& arena);
 struct BindContext {
   const Chip& chip;
   int lanes;
-  int arch_registers;  // rows before the first AGPR
-  int spare;           // the spare row: scratch space of dual instructions
+  int spare;  // the first of kSpareRows rows that no instruction names
   Arena& arena;
 };
 
@@ -117,30 +135,32 @@ class Table {
 };
 
 // One of each file of ops/, which has the same name; the files are compiled once a level.
-#define WAVETILE_EMULATOR_OPS(LEVEL)                                                                        \
-  namespace LEVEL {                                                                                         \
-  void add_scalar(Table&);        /* SOP1, SOP2, SOPC, SOPK */                                              \
+#define WAVETILE_EMULATOR_OPS(LEVEL)                                                                          \
+  namespace LEVEL {                                                                                           \
+  void add_scalar(Table&);        /* SOP1, SOP2, SOPC, SOPK */                                                \
   void add_control(Table&);       /* SOPP: waits, barriers, branches, hints; getreg, setreg; cache control */ \
-  void add_scalar_memory(Table&); /* SMEM */                                                                \
-  void add_vector_f32(Table&);    /* f32 arithmetic and the approximate functions */                        \
-  void add_vector_int(Table&);    /* integers and bits of 16, 32 and 64 bits, moves, carries */             \
-  void add_vector_f64(Table&);                                                                              \
-  void add_vector_f16(Table&);    /* f16 and bf16 */                                                        \
-  void add_packed(Table&);        /* VOP3P's arithmetic */                                                  \
-  void add_convert(Table&);                                                                                 \
-  void add_compare(Table&);       /* VOPC, cndmask, class */                                                \
-  void add_lanes(Table&);         /* readlane, writelane, permlane, swaps */                                \
-  void add_dot(Table&);                                                                                     \
-  void add_matrix(Table&);        /* WMMA, MFMA, SMFMAC, moves of accumulation registers */                 \
-  void add_lds(Table&);                                                                                     \
-  void add_global(Table&);        /* global, flat, scratch */                                               \
-  void add_buffer(Table&);                                                                                  \
+  void add_scalar_memory(Table&); /* SMEM */                                                                  \
+  void add_vector_f32(Table&);    /* f32 arithmetic and the approximate functions */                          \
+  void add_vector_int(Table&);    /* integers and bits of 16, 32 and 64 bits, moves, carries */               \
+  void add_vector_f64(Table&);                                                                                \
+  void add_vector_f16(Table&); /* f16 and bf16 */                                                             \
+  void add_packed(Table&);     /* VOP3P's arithmetic */                                                       \
+  void add_convert(Table&);                                                                                   \
+  void add_compare(Table&); /* VOPC, cndmask, class */                                                        \
+  void add_lanes(Table&);   /* readlane, writelane, permlane, swaps */                                        \
+  void add_dot(Table&);                                                                                       \
+  void add_matrix(Table&); /* WMMA, MFMA, SMFMAC, moves of accumulation registers */                          \
+  void add_lds(Table&);                                                                                       \
+  void add_global(Table&); /* global, flat, scratch */                                                        \
+  void add_buffer(Table&);                                                                                    \
   }
 WAVETILE_EMULATOR_OPS(baseline)
 WAVETILE_EMULATOR_OPS(avx2)
 
 /// The op of an instruction. Never throws: what cannot be bound becomes an op whose run is a fault.
 Op bind(const Instruction& instruction, const BindContext& context);
+/// False for the op of an instruction that the emulator does not know; the arena says why.
+bool is_supported(const Op& op);
 
 // --- helpers of binders
 

@@ -16,13 +16,13 @@ namespace wavetile::emu {
 
 /// Thread-safe.
 struct Program {
-  /// `code` must stay where it is; it lies at its own address. `arch_registers`: see Launch.
-  Program(const Chip& chip, int lanes, int arch_registers, int spare, std::span<const std::byte> code);
+  /// `code` must stay where it is; it lies at its own address.
+  Program(const Chip& chip, int lanes, std::span<const std::byte> code);
   ~Program();
   Program(const Program&) = delete;
   Program& operator=(const Program&) = delete;
 
-  std::uint64_t base = 0;   // the address of dword 0
+  std::uint64_t base = 0;  // the address of dword 0
   std::uint64_t dwords = 0;
   /// nullptr where nothing decodable lies, or outside.
   const Op* at(std::uint64_t pc) {
@@ -47,7 +47,8 @@ struct Fragment {
   Workgroup workgroup;
   std::unique_ptr<Program> program;
   std::vector<std::byte> code;
-  std::vector<Report> reports;
+  ReportSink sink;
+  std::vector<Report> reports;  // after run_fragment
   Wave& wave() { return *workgroup.waves[0]; }
 };
 /// EXEC has all lanes on; registers are 0; `lds_bytes` of LDS and `private_bytes` of scratch a lane, all 0.

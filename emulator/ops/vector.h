@@ -36,14 +36,14 @@ inline constexpr int kChunk = 32;  // lanes a loop
 
 template <class T>
 struct LaneType;  // type: how constants are made; words: registers; real: a float with sign bit `sign`
-#define WAVETILE_LANE(T, TYPE, WORDS, REAL, BITS)                                        \
-  template <>                                                                            \
-  struct LaneType<T> {                                                                   \
-    static constexpr Type type = Type::TYPE;                                             \
-    static constexpr int words = WORDS, bits = BITS;                                     \
-    static constexpr bool real = REAL;                                                   \
-    using Bits = std::conditional_t<BITS == 64, std::uint64_t,                           \
-                                    std::conditional_t<BITS == 16, std::uint16_t, std::uint32_t>>; \
+#define WAVETILE_LANE(T, TYPE, WORDS, REAL, BITS)                                                                    \
+  template <>                                                                                                        \
+  struct LaneType<T> {                                                                                               \
+    static constexpr Type type = Type::TYPE;                                                                         \
+    static constexpr int words = WORDS, bits = BITS;                                                                 \
+    static constexpr bool real = REAL;                                                                               \
+    using Bits =                                                                                                     \
+        std::conditional_t<BITS == 64, std::uint64_t, std::conditional_t<BITS == 16, std::uint16_t, std::uint32_t>>; \
   }
 WAVETILE_LANE(float, f32, 1, true, 32);
 WAVETILE_LANE(double, f64, 2, true, 64);
@@ -63,10 +63,14 @@ constexpr typename LaneType<T>::Bits magnitude_mask() {
 }
 template <class T>
 constexpr typename LaneType<T>::Bits smallest_normal() {
-  if constexpr (std::is_same_v<T, Half16>) return 0x0400;
-  else if constexpr (std::is_same_v<T, Bfloat16>) return 0x0080;
-  else if constexpr (std::is_same_v<T, float>) return 0x00800000;
-  else return 0x0010000000000000;
+  if constexpr (std::is_same_v<T, Half16>)
+    return 0x0400;
+  else if constexpr (std::is_same_v<T, Bfloat16>)
+    return 0x0080;
+  else if constexpr (std::is_same_v<T, float>)
+    return 0x00800000;
+  else
+    return 0x0010000000000000;
 }
 // Bits of MODE for the type: bf16 follows f32's field, as its instructions are f32's.
 template <class T>
@@ -119,7 +123,8 @@ const T* fetch(const Wave& w, const Source& s, int base, T* tmp) {
     }
     if (s.pick >= Pick::byte0 || (L::bits == 32 && s.pick != Pick::whole)) {
       const bool word = s.pick == Pick::low || s.pick == Pick::high;
-      const int shift = word ? (s.pick == Pick::high ? 16 : 0) : 8 * (static_cast<int>(s.pick) - static_cast<int>(Pick::byte0));
+      const int shift =
+          word ? (s.pick == Pick::high ? 16 : 0) : 8 * (static_cast<int>(s.pick) - static_cast<int>(Pick::byte0));
       const std::uint32_t mask = word ? 0xffff : 0xff, sign = word ? 0x8000 : 0x80;
       for (int i = 0; i < kChunk; ++i) {
         std::uint32_t v = (row[i] >> shift) & mask;
@@ -226,13 +231,20 @@ class Rounding {
   bool set_;
 };
 
+/// The lanes of one operand, not initialised.
+template <class T>
+struct Lanes {
+  Lanes() {}  // NOLINT(modernize-use-equals-default): a defaulted one would be zeroed inside a tuple
+  alignas(64) T v[kChunk];
+};
+
 template <class F, std::size_t... I>
 void run_vector_at(Wave& w, const Op& op, int base, std::uint32_t mask, std::index_sequence<I...>) {
   using S = Signature<F>;
   using R = typename S::Result;
-  std::tuple<std::array<std::tuple_element_t<I, typename S::Arguments>, kChunk>...> alignas(64) tmp;
+  std::tuple<Lanes<std::tuple_element_t<I, typename S::Arguments>>...> tmp;
   const std::tuple<const std::tuple_element_t<I, typename S::Arguments>*...> in{
-      fetch(w, op.src[I], base, std::get<I>(tmp).data())...};
+      fetch(w, op.src[I], base, std::get<I>(tmp).v)...};
   alignas(64) R out[kChunk];
   for (int i = 0; i < kChunk; ++i) out[i] = F{}(std::get<I>(in)[i]...);
   finish(w, op, out);
@@ -260,11 +272,17 @@ std::span<const Type> types_of(std::tuple<A...>*) {
   return kTypes;
 }
 
+/// Integers are clamped by their own functions (see integer.h) and never scaled.
+template <class R>
+void refuse_output_modifiers(const Instruction& in, const Op& op) {
+  if (!LaneType<R>::real && (op.clamp || op.omod != 0)) throw Unsupported("clamp or scale in '" + in.text + "'");
+}
+
 template <class F>
 Entry vector(F, Class cls = Class::valu) {
   return {cls, [](const Instruction& in, Op& op, const BindContext& c) {
-            bind_vector(in, op, c, &run_vector<F>,
-                        types_of(static_cast<typename Signature<F>::Arguments*>(nullptr)));
+            bind_vector(in, op, c, &run_vector<F>, types_of(static_cast<typename Signature<F>::Arguments*>(nullptr)));
+            refuse_output_modifiers<typename Signature<F>::Result>(in, op);
           }};
 }
 

@@ -1,0 +1,29 @@
+// From a dispatch to waves whose registers are as the hardware sets them up.
+#pragma once
+
+#include <memory>
+
+#include "emulator/wave.h"
+
+namespace wavetile::emu {
+
+/// Fills a launch from the kernel's descriptor, and refuses what the hardware would: the text of the refusal, empty
+/// when the dispatch is good. Does not touch program, monitor, sink and line.
+std::string prepare_launch(Launch& launch, const Dispatch& dispatch, const Chip& chip, Memory& memory);
+
+/// The address of the first instruction executed.
+std::uint64_t entry_address(const Launch& launch);
+
+/// A workgroup with its LDS, scratch and waves, ready to run. What the hardware leaves undefined holds noise made from
+/// `seed`, the same in every run.
+std::unique_ptr<Workgroup> make_workgroup(const Launch& launch, std::array<std::uint32_t, 3> id, std::uint64_t seed);
+
+/// The registers that make_workgroup() gave values that mean something.
+std::vector<RegisterRange> initial_registers(const Launch& launch);
+
+/// Workgroups of this launch that a compute unit holds at a time, by its registers, LDS and wave slots; at least 1.
+int workgroups_per_compute_unit(const Launch& launch);
+/// Waves of this launch that a SIMD holds at a time: what tools call occupancy.
+int waves_per_simd(const Launch& launch);
+
+}  // namespace wavetile::emu
