@@ -334,8 +334,9 @@ const Chip& Emulator::chip() const { return *state_->options.chip; }
 int Emulator::compute_units() const { return state_->units(); }
 Memory& Emulator::memory() { return state_->memory; }
 
-std::shared_ptr<CodeObject> Emulator::load(std::span<const std::byte> file, std::string name) {
-  auto object = std::make_shared<CodeObject>(file, chip(), state_->memory, std::move(name));
+std::shared_ptr<CodeObject> Emulator::load(std::span<const std::byte> file, std::string name,
+                                           const ExternalSymbols& externals) {
+  auto object = std::make_shared<CodeObject>(file, chip(), state_->memory, std::move(name), externals);
   const std::scoped_lock lock(state_->mutex);
   State::Code& code = state_->codes[object->base()];
   code = {};
