@@ -96,7 +96,7 @@ done:
   }
   return ir + R"(  ret void
 }
-attributes #0 = { "amdgpu-flat-work-group-size"="256,256" })";
+attributes #0 = { "amdgpu-flat-work-group-size"="256,256" "amdgpu-implicitarg-num-bytes"="0" })";
 }
 
 // C[16 x 64] of a wave = A[16 x K] B[K x 64] in f16, four results of WMMA a step; fragments straight from memory.
@@ -145,7 +145,7 @@ done:
   }
   return ir + R"(  ret void
 }
-attributes #0 = { "amdgpu-flat-work-group-size"="32,32" })";
+attributes #0 = { "amdgpu-flat-work-group-size"="32,32" "amdgpu-implicitarg-num-bytes"="0" })";
 }
 
 struct Buffer {
