@@ -132,7 +132,7 @@ void release_barrier(Execution& run, Workgroup& g) {
 bool take_turn(Execution& run, Resident& r) {
   Workgroup& g = *r.group;
   Monitor* monitor = run.launch.monitor;
-  bool yielded = false;
+  bool yielded = false, long_turn = false;
   for (auto& wave : g.waves) {
     Wave& w = *wave;
     if (w.status == Status::yielded) w.status = Status::ready;
@@ -141,6 +141,7 @@ bool take_turn(Execution& run, Resident& r) {
     run_wave(w, kTurn);
     run.instructions.fetch_add(w.executed - before, std::memory_order_relaxed);
     yielded |= w.status == Status::yielded;
+    long_turn |= w.status == Status::ready;
     if (run.options.max_instructions != 0 && w.executed > run.options.max_instructions && w.status != Status::ended) {
       const Op* op = run.launch.program->at(w.pc);
       Op nothing;
@@ -158,7 +159,8 @@ bool take_turn(Execution& run, Resident& r) {
     }
     release_barrier(run, g);
   }
-  r.turns += yielded ? kTurnsAlone : 1;  // who sleeps, waits
+  // Waves that come to their barriers in time wait for nobody else; who sleeps does.
+  r.turns += yielded ? kTurnsAlone : long_turn ? 1 : 0;
   return g.ended == static_cast<int>(g.waves.size());
 }
 
