@@ -37,4 +37,4 @@ wavetile_program(wavetile-emu emulator/cli/emu_main.cpp)
 target_link_libraries(wavetile-emu PRIVATE wavetile_emulator_cli CLI11::CLI11 fmt::fmt nlohmann_json::nlohmann_json
                                            wavetile_version)
 
-include(emulator/model/model.cmake)
+include(${PROJECT_SOURCE_DIR}/emulator/model/model.cmake)

@@ -79,7 +79,7 @@ void Device::stop() {
   for (auto& queue : queues_) queue->stop();
 }
 
-amd_signal_t* Device::find_signal(std::uint64_t handle) const {
+amd_signal_t* Device::find_signal(std::uint64_t handle) {
   if (handle == 0 || handle % alignof(amd_signal_t) != 0 || !emulator.memory().find(handle, sizeof(amd_signal_t)))
     return nullptr;
   auto* signal = reinterpret_cast<amd_signal_t*>(handle);

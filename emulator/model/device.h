@@ -41,7 +41,7 @@ class Device {
   // --- for queues, on their threads
 
   /// A signal that packets may name, or nullptr.
-  amd_signal_t* find_signal(std::uint64_t handle) const;
+  amd_signal_t* find_signal(std::uint64_t handle);
   /// Tells a signal, and who sleeps on it, that a packet has ended. The signal may be gone when this returns.
   void complete(amd_signal_t& signal, std::uint64_t start);
   void wake(std::uint32_t event);

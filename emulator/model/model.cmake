@@ -1,7 +1,10 @@
 # The library that AMD's HSA runtime loads as a software model of its GPUs, and a topology folder for each chip.
 file(GLOB model_sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/emulator/model/*.cpp)
+find_path(HSA_INCLUDE_DIR hsa/hsa.h REQUIRED)
+mark_as_advanced(HSA_INCLUDE_DIR)
 add_library(wavetile_model MODULE ${model_sources} ${PROJECT_SOURCE_DIR}/emulator/hsa/packet_format.cpp)
 target_include_directories(wavetile_model PRIVATE ${PROJECT_SOURCE_DIR})
+target_include_directories(wavetile_model SYSTEM PRIVATE ${HSA_INCLUDE_DIR})
 target_link_libraries(wavetile_model PRIVATE wavetile_emulator fmt::fmt)
 target_link_options(wavetile_model PRIVATE LINKER:--version-script=${PROJECT_SOURCE_DIR}/emulator/model/exports.map)
 set_target_properties(
@@ -10,7 +13,7 @@ set_target_properties(
              LIBRARY_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/lib/emulator
              LINK_DEPENDS ${PROJECT_SOURCE_DIR}/emulator/model/exports.map)
 
-include(emulator/model/topology.cmake)
+include(${PROJECT_SOURCE_DIR}/emulator/model/topology.cmake)
 set(topology_dir ${PROJECT_BINARY_DIR}/lib/emulator/topology)
 wavetile_topology(${topology_dir}/gfx1151 VERSION 110501 DEVICE 5510 COMPUTE_UNITS 40 SIMDS 2 WAVES 16 LANES 32
                   SHADER_ENGINES 2 ARRAYS 4 DIES 1 SDMA_ENGINES 1)
