@@ -151,7 +151,8 @@ void add_float(std::vector<Operation>& t) {
   t.push_back(same("nearbyint", 1, kFloats, 1, "$r = call $T @llvm.nearbyint.$M($T $0)"));
   t.push_back(same("roundeven", 2, kFloats, 1, "$r = call $T @llvm.roundeven.$M($T $0)"));
   t.push_back(same("round", 1, kFloats, 1, "$r = call $T @llvm.round.$M($T $0)"));
-  t.push_back(same("canonicalize", 2, no_b16, 1, "$r = call $T @llvm.canonicalize.$M($T $0)"));
+  t.push_back(same("canonicalize", 2, no_b16, 1, "$r = call $T @llvm.canonicalize.$M($T $0)",
+                   "$x1 = sitofp $I $o to $T\n$r = fmul $T $c0, $x1"));
   t.push_back(same("frexp_fraction", 1, f16 | set_of(Kind::f32), 1,
                    "$x1 = call {$T, $E} @llvm.frexp.$M.$Z($T $0)\n$r = extractvalue {$T, $E} $x1, 0",
                    "$x0 = fpext $T $0 to double\n$x1 = call double @fz_fraction(double $x0)\n"

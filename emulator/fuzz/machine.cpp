@@ -30,7 +30,7 @@ Operation plain(const char* name, const std::string& intrinsic, Type result, con
 
 void add_integer(std::vector<Operation>& t) {
   t.push_back(plain("perm", "perm", i32, {i32, i32, i32}));
-  t.push_back(plain("alignbyte", "alignbyte.i32", i32, {i32, i32, i32}));
+  t.push_back(plain("alignbyte", "alignbyte", i32, {i32, i32, i32}));
   t.push_back(plain("sad_u8", "sad.u8", i32, {i32, i32, i32}));
   t.push_back(plain("sad_hi_u8", "sad.hi.u8", i32, {i32, i32, i32}));
   t.push_back(plain("sad_u16", "sad.u16", i32, {i32, i32, i32}));
