@@ -51,7 +51,7 @@ target_precompile_headers(wavetile_codegen_testing REUSE_FROM wavetile_codegen)
 set_source_files_properties(${PROJECT_SOURCE_DIR}/codegen/testing/virtual_machine.cpp
                             PROPERTIES SKIP_PRECOMPILE_HEADERS ON COMPILE_OPTIONS -U_FORTIFY_SOURCE)
 
-include(${PROJECT_SOURCE_DIR}/emulator/fuzz/fuzz.cmake)
+include(${PROJECT_SOURCE_DIR}/emulator/fuzz/fuzz.cmake OPTIONAL)
 
 # What tests share.
 wavetile_library(test_support tests/support)
