@@ -11,6 +11,16 @@
 namespace wavetile::fuzz {
 namespace {
 
+/// Whether it holds what LLVM is known to compile wrongly there (docs/emulator-llvm-bugs.md).
+bool broken(const Block& block, int configuration, int level) {
+  for (const Statement& s : block.body) {
+    if ((s.operation->broken >> configuration & 1) && (s.operation->broken_levels >> level & 1)) return true;
+    for (const Block& inner : s.blocks)
+      if (broken(inner, configuration, level)) return true;
+  }
+  return false;
+}
+
 struct Loaded {
   Program program;
   Data data;
@@ -62,7 +72,8 @@ class Chunk {
         std::vector<Loaded*> here;
         for (Loaded* l : some)
           if ((l->program.configurations >> c & 1) && !order_.skip.contains({l->program.number, c}) &&
-              (settings_.level < 0 ? level_of(l->program.number, c) : settings_.level) == level)
+              (settings_.level < 0 ? level_of(l->program.number, c) : settings_.level) == level &&
+              !broken(l->program.body, c, level))
             here.push_back(l);
         if (!here.empty()) on_configuration(here, c, level);
       }
