@@ -34,8 +34,8 @@ std::set<int> used_values(Block& b) {
 }
 
 bool has_effect(const Statement& s) {
-  for (const char* effect : {"store", "output", "shared_atomic", "atomic", "compare_exchange", "float_atomic", "cells",
-                             "exchange_lds"})
+  for (const char* effect :
+       {"store", "output", "shared_atomic", "atomic", "compare_exchange", "float_atomic", "cells", "exchange_lds"})
     if (name(s) == effect) return true;
   for (const Block& b : s.blocks)
     for (const Statement& inner : b.body)
