@@ -5,12 +5,19 @@ find_package(benchmark REQUIRED)
 wavetile_library(bench bench)
 target_link_libraries(wavetile_bench PUBLIC wavetile_runtime PRIVATE nlohmann_json::nlohmann_json wavetile_version)
 
+# LLVM IR -> code objects, for the emulator's tests and benchmark.
+add_library(wavetile_emulator_compiler STATIC ${PROJECT_SOURCE_DIR}/tests/emulator/compiler.cpp)
+target_link_libraries(wavetile_emulator_compiler PRIVATE wavetile_codegen LLVM)
+target_include_directories(wavetile_emulator_compiler PUBLIC ${PROJECT_SOURCE_DIR})
+target_include_directories(wavetile_emulator_compiler SYSTEM PRIVATE ${LLVM_INCLUDE_DIRS})
+
 file(GLOB bench_sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/bench/*_bench.cpp)
 foreach(source IN LISTS bench_sources)
   cmake_path(GET source STEM name)
   wavetile_program(${name} ${source})
   target_link_libraries(${name} PRIVATE wavetile_bench wavetile_gpt2 benchmark::benchmark CLI11::CLI11 wavetile_version)
 endforeach()
+target_link_libraries(emulator_bench PRIVATE wavetile_emulator wavetile_emulator_compiler)
 # bench/machine_main.cpp gives wavetile-machine.
 file(GLOB bench_programs CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/bench/*_main.cpp)
 foreach(source IN LISTS bench_programs)
@@ -43,6 +50,8 @@ target_precompile_headers(wavetile_codegen_testing REUSE_FROM wavetile_codegen)
 # Its fibers jump from stack to stack, which the checked longjmp of hardened compilers takes for a mistake.
 set_source_files_properties(${PROJECT_SOURCE_DIR}/codegen/testing/virtual_machine.cpp
                             PROPERTIES SKIP_PRECOMPILE_HEADERS ON COMPILE_OPTIONS -U_FORTIFY_SOURCE)
+
+include(${PROJECT_SOURCE_DIR}/emulator/fuzz/fuzz.cmake OPTIONAL)
 
 # What tests share.
 wavetile_library(test_support tests/support)

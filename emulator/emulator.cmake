@@ -38,3 +38,4 @@ target_link_libraries(wavetile-emu PRIVATE wavetile_emulator_cli CLI11::CLI11 fm
                                            wavetile_version)
 
 include(${PROJECT_SOURCE_DIR}/emulator/hsa/hsa.cmake)
+include(${PROJECT_SOURCE_DIR}/emulator/model/model.cmake)

@@ -231,13 +231,20 @@ class Rounding {
   bool set_;
 };
 
+/// The lanes of one operand, not initialised.
+template <class T>
+struct Lanes {
+  Lanes() {}  // NOLINT(modernize-use-equals-default): a defaulted one would be zeroed inside a tuple
+  alignas(64) T v[kChunk];
+};
+
 template <class F, std::size_t... I>
 void run_vector_at(Wave& w, const Op& op, int base, std::uint32_t mask, std::index_sequence<I...>) {
   using S = Signature<F>;
   using R = typename S::Result;
-  std::tuple<std::array<std::tuple_element_t<I, typename S::Arguments>, kChunk>...> alignas(64) tmp;
+  std::tuple<Lanes<std::tuple_element_t<I, typename S::Arguments>>...> tmp;
   const std::tuple<const std::tuple_element_t<I, typename S::Arguments>*...> in{
-      fetch(w, op.src[I], base, std::get<I>(tmp).data())...};
+      fetch(w, op.src[I], base, std::get<I>(tmp).v)...};
   alignas(64) R out[kChunk];
   for (int i = 0; i < kChunk; ++i) out[i] = F{}(std::get<I>(in)[i]...);
   finish(w, op, out);
@@ -265,10 +272,17 @@ std::span<const Type> types_of(std::tuple<A...>*) {
   return kTypes;
 }
 
+/// Integers are clamped by their own functions (see integer.h) and never scaled.
+template <class R>
+void refuse_output_modifiers(const Instruction& in, const Op& op) {
+  if (!LaneType<R>::real && (op.clamp || op.omod != 0)) throw Unsupported("clamp or scale in '" + in.text + "'");
+}
+
 template <class F>
 Entry vector(F, Class cls = Class::valu) {
   return {cls, [](const Instruction& in, Op& op, const BindContext& c) {
             bind_vector(in, op, c, &run_vector<F>, types_of(static_cast<typename Signature<F>::Arguments*>(nullptr)));
+            refuse_output_modifiers<typename Signature<F>::Result>(in, op);
           }};
 }
 

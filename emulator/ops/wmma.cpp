@@ -1,0 +1,184 @@
+// WMMA of GFX11: D = A * B + C of 16 x 16 matrices.
+//
+// Lane i of 0 .. 15 holds row i of A and column i of B, k after k in as many registers as it takes; lanes 16 and above
+// repeat them (the documents want them equal; lanes 0 .. 15 are what is read here). Of C and D, lane l of register r
+// holds column l % 16 of row 2 * r + l / 16 in wave32, and of row 4 * r + l / 16 in wave64.
+//
+// EXEC is not looked at, nor MODE. What the documents leave open is decided so: f32 sums start from C and take k in
+// order, by fused steps to nearest; f16 and bf16 results are such sums, rounded once at the end; denormals are kept.
+// i32 sums wrap, or saturate at the end with clamp.
+#include "emulator/ops/matrix.h"
+
+#include <algorithm>
+
+#include "emulator/ops/packed.h"
+
+namespace wavetile::emu::WAVETILE_EMULATOR_LEVEL {
+namespace {
+
+constexpr int kSourceC = 2;
+
+struct Tile {
+  alignas(64) float a[kTile][kTile];  // [k][m]
+  alignas(64) float b[kTile][kTile];  // [k][n]
+  alignas(64) float c[kTile][kTile];  // [m][n]
+};
+
+struct HalfRow {
+  static void widen(const std::uint16_t* from, float* to) { f16_to_f32(from, to, kTile); }
+  static std::uint16_t narrow(float f) { return f32_to_f16(f); }
+};
+struct BrainRow {
+  static void widen(const std::uint16_t* from, float* to) {
+    for (int i = 0; i < kTile; ++i) to[i] = bf16_to_f32(from[i]);
+  }
+  static std::uint16_t narrow(float f) { return f32_to_bf16(f); }
+};
+
+// 16 lanes of 8 registers, two values in each. neg_lo and neg_hi are of the even and the odd k.
+template <class Format>
+void read_factor(const Wave& w, const Op& op, int s, float (*to)[kTile]) {
+  for (int r = 0; r < 8; ++r) {
+    const std::uint32_t* row = w.row(op.src[s].reg + r);
+    for (int odd = 0; odd < 2; ++odd) {
+      const std::uint32_t flip = packed_flag(op, odd ? kNegateHigh : kNegateLow, s) ? 0x8000 : 0;
+      alignas(32) std::uint16_t half[kTile];
+      for (int i = 0; i < kTile; ++i) half[i] = static_cast<std::uint16_t>(row[i] >> (16 * odd) ^ flip);
+      Format::widen(half, to[2 * r + odd]);
+    }
+  }
+}
+
+// Row m of C and D: a register, and the first of its 16 lanes.
+struct Place {
+  int reg, lane;
+};
+Place place(const Wave& w, int m) {
+  const int rows = w.lanes / kTile;
+  return {m / rows, m % rows * kTile};
+}
+
+template <class T>
+void adjust_sign(const Op& op, T* bits, int count, T sign) {
+  const bool absolute = packed_flag(op, kNegateHigh, kSourceC), negate = packed_flag(op, kNegateLow, kSourceC);
+  if (!absolute && !negate) return;
+  for (int i = 0; i < count; ++i) {
+    if (absolute) bits[i] &= static_cast<T>(~sign);
+    if (negate) bits[i] ^= sign;
+  }
+}
+
+template <class Format>
+void run_to_f32(Wave& w, const Op& op) {
+  Tile t;
+  read_factor<Format>(w, op, 0, t.a);
+  read_factor<Format>(w, op, 1, t.b);
+  for (int m = 0; m < kTile; ++m) {
+    const Place p = place(w, m);
+    read_row(w, op.src[kSourceC], p.reg, p.lane, t.c[m], kTile);
+  }
+  adjust_sign<std::uint32_t>(op, reinterpret_cast<std::uint32_t*>(t.c), kTile * kTile, 0x80000000u);
+  multiply_tile(t.c[0], t.a[0], t.b[0], kTile, kTile);
+  for (int m = 0; m < kTile; ++m) {
+    const Place p = place(w, m);
+    std::memcpy(w.row(op.dst[0].reg + p.reg) + p.lane, t.c[m], sizeof t.c[m]);
+  }
+}
+
+// C is read from, and D written to, the halves of registers that op_sel picks; the other halves stay.
+template <class Format>
+void run_to_half(Wave& w, const Op& op) {
+  Tile t;
+  const int shift = packed_flag(op, kSelect, kSourceC) ? 16 : 0;
+  read_factor<Format>(w, op, 0, t.a);
+  read_factor<Format>(w, op, 1, t.b);
+  for (int m = 0; m < kTile; ++m) {
+    const Place p = place(w, m);
+    alignas(32) std::uint32_t words[kTile];
+    alignas(32) std::uint16_t half[kTile];
+    read_row(w, op.src[kSourceC], p.reg, p.lane, words, kTile);
+    const int from = op.src[kSourceC].kind == Source::Kind::vector ? shift : 0;
+    for (int i = 0; i < kTile; ++i) half[i] = static_cast<std::uint16_t>(words[i] >> from);
+    adjust_sign<std::uint16_t>(op, half, kTile, 0x8000);
+    Format::widen(half, t.c[m]);
+  }
+  multiply_tile(t.c[0], t.a[0], t.b[0], kTile, kTile);
+  for (int m = 0; m < kTile; ++m) {
+    const Place p = place(w, m);
+    std::uint32_t* row = w.row(op.dst[0].reg + p.reg) + p.lane;
+    for (int i = 0; i < kTile; ++i) {
+      row[i] = (row[i] & (0xffff0000u >> shift)) | std::uint32_t{Format::narrow(t.c[m][i])} << shift;
+    }
+  }
+}
+
+// Bytes or nibbles of 16 lanes, signed where neg_lo says so.
+template <int bits>
+void read_integers(const Wave& w, const Op& op, int s, std::int32_t (*to)[kTile]) {
+  constexpr int kPerWord = 32 / bits;
+  const bool is_signed = packed_flag(op, kNegateLow, s);
+  for (int k = 0; k < kTile; ++k) {
+    const std::uint32_t* row = w.row(op.src[s].reg + k / kPerWord);
+    for (int i = 0; i < kTile; ++i) {
+      const std::uint32_t top = row[i] << (32 - bits * (k % kPerWord + 1));
+      to[k][i] =
+          is_signed ? static_cast<std::int32_t>(top) >> (32 - bits) : static_cast<std::int32_t>(top >> (32 - bits));
+    }
+  }
+}
+
+template <int bits>
+void run_to_i32(Wave& w, const Op& op) {
+  alignas(64) std::int32_t a[kTile][kTile], b[kTile][kTile], c[kTile][kTile];
+  read_integers<bits>(w, op, 0, a);
+  read_integers<bits>(w, op, 1, b);
+  for (int m = 0; m < kTile; ++m) {
+    const Place p = place(w, m);
+    read_row(w, op.src[kSourceC], p.reg, p.lane, c[m], kTile);
+  }
+  for (int m = 0; m < kTile; ++m) {
+    alignas(64) std::int32_t sum[kTile] = {};
+    for (int k = 0; k < kTile; ++k) {
+      for (int n = 0; n < kTile; ++n) sum[n] += a[k][m] * b[k][n];
+    }
+    for (int n = 0; n < kTile; ++n) {
+      const std::int64_t exact = std::int64_t{c[m][n]} + sum[n];
+      c[m][n] =
+          static_cast<std::int32_t>(op.clamp ? std::clamp<std::int64_t>(exact, -0x80000000ll, 0x7fffffffll) : exact);
+    }
+    const Place p = place(w, m);
+    std::memcpy(w.row(op.dst[0].reg + p.reg) + p.lane, c[m], sizeof c[m]);
+  }
+}
+
+Entry wmma(Run run, Type factor, Type result, bool integers) {
+  return {Class::matrix, [=](const Instruction& in, Op& op, const BindContext& c) {
+            const Type types[] = {factor, factor, result};
+            if (integers) {
+              bind_packed(in, op, c, run, types, {"neg_lo", "clamp"});
+              if (packed_flag(op, kNegateLow, kSourceC)) throw Unsupported("neg_lo of C in '" + in.text + "'");
+            } else if (result == Type::f32) {
+              bind_packed(in, op, c, run, types, {"neg_lo", "neg_hi"});
+            } else {
+              bind_packed(in, op, c, run, types, {"op_sel", "neg_lo", "neg_hi"});
+            }
+            for (const Source& s : {op.src[0], op.src[1]}) {
+              if (s.kind != Source::Kind::vector)
+                throw Unsupported("a factor that is no vector register in '" + in.text + "'");
+            }
+          }};
+}
+
+}  // namespace
+
+void add_wmma(Table& t) {
+  const Family f = Family::rdna3;
+  t.add(f, "v_wmma_f32_16x16x16_f16", wmma(&run_to_f32<HalfRow>, Type::f16, Type::f32, false));
+  t.add(f, "v_wmma_f32_16x16x16_bf16", wmma(&run_to_f32<BrainRow>, Type::bf16, Type::f32, false));
+  t.add(f, "v_wmma_f16_16x16x16_f16", wmma(&run_to_half<HalfRow>, Type::f16, Type::f16, false));
+  t.add(f, "v_wmma_bf16_16x16x16_bf16", wmma(&run_to_half<BrainRow>, Type::bf16, Type::bf16, false));
+  t.add(f, "v_wmma_i32_16x16x16_iu8", wmma(&run_to_i32<8>, Type::b32, Type::i32, true));
+  t.add(f, "v_wmma_i32_16x16x16_iu4", wmma(&run_to_i32<4>, Type::b32, Type::i32, true));
+}
+
+}  // namespace wavetile::emu::WAVETILE_EMULATOR_LEVEL
