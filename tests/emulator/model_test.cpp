@@ -242,8 +242,8 @@ TEST(Model, FreedMemoryIsNoLongerAccessible) {
   Harness h("gfx1151");
   const Vectors v(h);
   const std::uint64_t kernel = h.load(binary("gfx1151", "add"), "binary");
+  AqlQueue queue(h);  // before the pages are free: they would be its own
   h.free(v.c);
-  AqlQueue queue(h);
   queue.submit(dispatch(kernel, v.arguments, Vectors::kCount, nullptr));
   EXPECT_TRUE(eventually([&] { return queue.error() == 0x20000000; })) << queue.error();
 }
@@ -276,8 +276,8 @@ TEST(Model, KernelsReachMemoryOfTheProgram) {
     queue.submit(dispatch(kernel, v.arguments, Vectors::kCount, nullptr));
     EXPECT_TRUE(eventually([&] { return queue.error() == 0x20000000; })) << queue.error();
   }
-  munmap(constant, 8192);  // what was known of it must be forgotten
   AqlQueue queue(h);
+  munmap(constant, 8192);  // what was known of it must be forgotten
   queue.submit(dispatch(kernel, v.arguments, Vectors::kCount, nullptr));
   EXPECT_TRUE(eventually([&] { return queue.error() == 0x20000000; })) << queue.error();
 }
