@@ -101,9 +101,12 @@ Json parse_metadata(std::span<const std::byte> note, const Chip& chip) {
     refuse("metadata: version {} is neither 1.1 (V4) nor 1.2 (V5, V6)", version.dump());
   }
   const std::string target = text_of(root, "amdhsa.target");
-  const std::string wanted = fmt::format("amdgcn-amd-amdhsa--{}", chip.name);
-  if (target != wanted && !target.starts_with(wanted + ":")) {
-    refuse("metadata: target '{}' is not '{}'", target, wanted);
+  // The triple, then the chip, then its features: "amdgcn-amd-amdhsa--gfx942:sramecc+:xnack-". Compilers after LLVM 22
+  // write the architecture and the environment in other words ("amdgpu9.42-amd-amdhsa-unknown-gfx942").
+  const std::string processor = target.substr(0, target.find(':'));
+  if (!target.starts_with("amd") || processor.find("-amd-amdhsa-") == std::string::npos ||
+      !processor.ends_with(fmt::format("-{}", chip.name))) {
+    refuse("metadata: target '{}' is not 'amdgcn-amd-amdhsa--{}'", target, chip.name);
   }
   return root;
 }

@@ -56,6 +56,11 @@ std::uint64_t Allocations::pool_bytes(const PoolInfo& pool) const {
   return static_cast<std::uint64_t>(sysconf(_SC_PHYS_PAGES)) * static_cast<std::uint64_t>(sysconf(_SC_PAGESIZE));
 }
 
+std::uint64_t Allocations::gpu_bytes_free() const {
+  const std::lock_guard lock(mutex_);
+  return gpu_bytes_ - gpu_used_;
+}
+
 void Allocations::expose(const Block& block) {
   // The host may write what it has access to at any time, and then there is no telling what is initialised.
   memory_.add(block.pages->begin(), block.pages->bytes(), block.pool->what, true, block.cpu_access);

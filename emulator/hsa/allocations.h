@@ -25,10 +25,10 @@ enum class Pool : std::uint64_t { system_fine = 0x101, system_kernarg, system_co
 
 struct PoolInfo {
   Pool pool;
-  const char* what;      // for reports
-  bool gpu;              // the GPU agent owns it; else the CPU agent
-  bool group;            // LDS, where nothing can be allocated
-  std::uint32_t flags;   // hsa_amd_memory_pool_global_flag_t, which are hsa_region_global_flag_t too
+  const char* what;     // for reports
+  bool gpu;             // the GPU agent owns it; else the CPU agent
+  bool group;           // LDS, where nothing can be allocated
+  std::uint32_t flags;  // hsa_amd_memory_pool_global_flag_t, which are hsa_region_global_flag_t too
 };
 /// In the order in which they are iterated.
 const std::vector<PoolInfo>& pools();
@@ -41,6 +41,7 @@ class Allocations {
   ~Allocations();
 
   std::uint64_t pool_bytes(const PoolInfo& pool) const;
+  std::uint64_t gpu_bytes_free() const;
   /// `everyone`: accessible to all agents at once, as region allocations are. Throws Refused.
   void* allocate(const PoolInfo& pool, std::size_t bytes, bool everyone);
   /// Throws Refused when `address` is not the beginning of an allocation.

@@ -1,5 +1,6 @@
-// Floats of every width as bits: classes, quieting, and the minimum and maximum of AMD's instructions, in which
-// -0 < +0, a NaN loses against a number, and in IEEE mode a signalling NaN wins and is quieted.
+// Floats of every width as bits, without branches, so that loops over these become vector code: classes, quieting, and
+// the minimum and maximum of AMD's instructions, in which -0 < +0, a NaN loses against a number, and in IEEE mode a
+// signalling NaN wins and is quieted.
 #pragma once
 
 #include "emulator/ops/vector.h"
@@ -40,7 +41,7 @@ bool is_nan(T x) {
 }
 template <class T>
 bool is_signalling(T x) {
-  return is_nan(x) && (bits_of(x) & quiet_bit<T>()) == 0;
+  return is_nan(x) & ((bits_of(x) & quiet_bit<T>()) == 0);
 }
 template <class T>
 bool is_infinite(T x) {
@@ -52,7 +53,7 @@ bool is_zero(T x) {
 }
 template <class T>
 bool is_denormal(T x) {
-  return !is_zero(x) && (bits_of(x) & magnitude_mask<T>()) < smallest_normal<T>();
+  return !is_zero(x) & ((bits_of(x) & magnitude_mask<T>()) < smallest_normal<T>());
 }
 template <class T>
 bool sign_of(T x) {
@@ -104,13 +105,13 @@ T maximum(T x, T y) {
 template <class T>
 bool equal(T x, T y) {
   const auto a = bits_of(x), b = bits_of(y);
-  return a == b || static_cast<BitsOf<T>>((a | b) << 1) == 0;
+  return (a == b) | (static_cast<BitsOf<T>>((a | b) << 1) == 0);
 }
 template <bool Ieee, class T>
 T median(T x, T y, T z) {
   const T low = minimum<Ieee>(minimum<Ieee>(x, y), z), high = maximum<Ieee>(maximum<Ieee>(x, y), z);
   const T rest = equal(high, x) ? maximum<Ieee>(y, z) : equal(high, y) ? maximum<Ieee>(x, z) : maximum<Ieee>(x, y);
-  return is_nan(x) || is_nan(y) || is_nan(z) ? low : rest;
+  return is_nan(x) | is_nan(y) | is_nan(z) ? low : rest;
 }
 
 /// Binds a function that depends on MODE's IEEE bit: F<true> or F<false> runs.

@@ -22,7 +22,7 @@ template <class T>
 T round_even(T x) {
   const T whole = trunc_of(x), rest = magnitude(x - whole), half = whole * T(0.5);
   const bool odd = trunc_of(half) != half;
-  const bool up = rest > T(0.5) || (rest == T(0.5) && odd);
+  const bool up = (rest > T(0.5)) | ((rest == T(0.5)) & odd);
   const T r = up ? magnitude(whole) + T(1) : magnitude(whole);
   // Numbers without a fraction, infinities and NaNs among them, stay as they are; + quiets.
   return magnitude(x) < T(1) / std::numeric_limits<T>::epsilon() ? with_sign(r, sign_of(x)) : x + T(0);
@@ -44,7 +44,7 @@ std::int32_t exponent_of(T x) {
   const int shift = is_denormal(x) ? mantissa_bits<T>() + 1 : 0;
   const T normal = is_denormal(x) ? x * scale : x;
   const int e = exponent_field(normal) - kBias - shift;
-  return is_zero(x) || is_nan(x) || is_infinite(x) ? 0 : e;
+  return is_zero(x) | is_nan(x) | is_infinite(x) ? 0 : e;
 }
 /// m of the same; what has no exponent stays as it is.
 template <class T>
@@ -53,7 +53,13 @@ T mantissa_of(T x) {
   const T normal = is_denormal(x) ? x * scale : x;
   const T half = T(0.5);
   const auto m = static_cast<BitsOf<T>>((bits_of(normal) & ~infinity_bits<T>()) | bits_of(half));
-  return is_zero(x) || is_infinite(x) ? x : is_nan(x) ? quieted(x) : std::bit_cast<T>(m);
+  return is_zero(x) | is_infinite(x) ? x : is_nan(x) ? quieted(x) : std::bit_cast<T>(m);
+}
+
+template <class T>
+constexpr T power_of_two(int e) {
+  constexpr int kBias = (1 << (LaneType<T>::bits - 2 - mantissa_bits<T>())) - 1;
+  return std::bit_cast<T>(static_cast<BitsOf<T>>(static_cast<BitsOf<T>>(kBias + e) << mantissa_bits<T>()));
 }
 
 inline double scaled(double x, std::int32_t e) { return __builtin_ldexp(x, e < -5000 ? -5000 : e > 5000 ? 5000 : e); }
@@ -87,8 +93,8 @@ struct Scaled {
 template <class T>
 bool quotient_is_denormal(T n, T d) {
   const int e = exponent_of(n) - exponent_of(d);
-  const int smallest = exponent_of(std::numeric_limits<T>::min());
-  return e < smallest - 1 || (e == smallest - 1 && magnitude(mantissa_of(n)) < magnitude(mantissa_of(d)));
+  constexpr int smallest = std::numeric_limits<T>::min_exponent;
+  return (e < smallest - 1) | ((e == smallest - 1) & (magnitude(mantissa_of(n)) < magnitude(mantissa_of(d))));
 }
 
 /// v_div_scale: s0, which is the denominator d or the numerator n, scaled so that neither the reciprocal of the
@@ -96,19 +102,20 @@ bool quotient_is_denormal(T n, T d) {
 template <class T>
 Scaled<T> division_scale(T s0, T d, T n) {
   using D = Division<T>;
-  const T nan = std::numeric_limits<T>::quiet_NaN();
-  if (is_zero(d) || is_zero(n)) return {nan, 0};
-  const bool is_d = s0 == d, is_n = s0 == n;
-  if (exponent_field(n) - exponent_field(d) >= D::far) return {is_d ? scaled(s0, D::scale) : s0, 1};
-  if (is_denormal(d)) return {scaled(s0, D::scale), 0};
-  const bool finite = !is_nan(d) && !is_infinite(d) && !is_nan(n) && !is_infinite(n);
-  const bool small_reciprocal = finite && quotient_is_denormal(T(1), d);
-  const bool small_quotient = finite && quotient_is_denormal(n, d);
-  if (small_reciprocal && small_quotient) return {is_d ? scaled(s0, -D::scale) : s0, 1};
-  if (small_reciprocal) return {scaled(s0, -D::scale), 0};
-  if (small_quotient) return {is_n ? scaled(s0, D::scale) : s0, 1};
-  if (exponent_field(n) <= D::tiny) return {scaled(s0, D::scale), 0};
-  return {s0, 0};
+  const T up = s0 * power_of_two<T>(D::scale), down = s0 * power_of_two<T>(-D::scale);
+  const bool finite = !(is_nan(d) | is_infinite(d) | is_nan(n) | is_infinite(n));
+  const bool small_reciprocal = finite & quotient_is_denormal(T(1), d),
+             small_quotient = finite & quotient_is_denormal(n, d);
+  const bool far = exponent_field(n) - exponent_field(d) >= D::far;
+  // From the least binding rule to the most.
+  T value = exponent_field(n) <= D::tiny ? up : s0;
+  value = small_quotient ? (s0 == n ? up : s0) : value;
+  value = small_reciprocal ? ((s0 == d) | !small_quotient ? down : s0) : value;
+  value = is_denormal(d) ? up : value;
+  value = far ? (s0 == d ? up : s0) : value;
+  const bool none = is_zero(d) | is_zero(n);
+  const bool undo = (far | (!is_denormal(d) & small_quotient)) & !none;
+  return {none ? std::numeric_limits<T>::quiet_NaN() : value, undo ? std::uint32_t{1} : 0};
 }
 
 /// fma(a, b, c), of which `c` is nearly all, times 2^-power: rounded once to nearest, also where it is denormal.

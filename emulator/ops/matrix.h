@@ -14,8 +14,8 @@ namespace wavetile::emu::WAVETILE_EMULATOR_LEVEL {
 
 inline constexpr int kTile = 16;
 
-/// c[m][n] = fma(a[k][m], b[k][n], c[m][n]) for k = 0, 1, ... `depth`; 16 rows, 16 columns. `stride` is between rows
-/// of c and of b, in floats; a has 16 columns.
+/// c[m][n] = fma(a[k][m], b[k][n], c[m][n]) for k = 0, 1, .. depth - 1; 16 rows and 16 columns of a matrix whose rows,
+/// and those of a and b, are `stride` floats apart.
 inline void multiply_tile(float* c, const float* a, const float* b, int depth, int stride) {
 #if defined(__FMA__)
   for (int m = 0; m < kTile; m += 4) {
@@ -29,7 +29,7 @@ inline void multiply_tile(float* c, const float* a, const float* b, int depth, i
       const __m256 b0 = _mm256_loadu_ps(b + k * stride), b1 = _mm256_loadu_ps(b + k * stride + 8);
 #pragma GCC unroll 4
       for (int r = 0; r < 4; ++r) {
-        const __m256 factor = _mm256_broadcast_ss(a + k * kTile + m + r);
+        const __m256 factor = _mm256_broadcast_ss(a + k * stride + m + r);
         sum[r][0] = _mm256_fmadd_ps(factor, b0, sum[r][0]);
         sum[r][1] = _mm256_fmadd_ps(factor, b1, sum[r][1]);
       }
@@ -44,7 +44,7 @@ inline void multiply_tile(float* c, const float* a, const float* b, int depth, i
   for (int m = 0; m < kTile; ++m) {
     for (int k = 0; k < depth; ++k) {
       for (int n = 0; n < kTile; ++n)
-        c[m * stride + n] = std::fma(a[k * kTile + m], b[k * stride + n], c[m * stride + n]);
+        c[m * stride + n] = std::fma(a[k * stride + m], b[k * stride + n], c[m * stride + n]);
     }
   }
 #endif

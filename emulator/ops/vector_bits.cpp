@@ -109,17 +109,16 @@ void add_counts(Table& t) {
 }
 
 // One byte of the result: 0..7 a byte of b and then a, 8..11 the signs of their words, 12 zeros, above it ones.
-u32 permuted_byte(u64 data, u32 select) {
-  const u32 byte = static_cast<u32>(data >> (8 * (select & 7))) & 0xff;
-  const u32 sign = (data >> (16 * (select & 3) + 15)) & 1 ? 0xff : 0;
+u32 permuted_byte(u32 a, u32 b, u32 select) {
+  const u32 byte = ((select & 4) != 0 ? a : b) >> (8 * (select & 3)) & 0xff;
+  const u32 sign = (((select & 2) != 0 ? a : b) >> (16 * (select & 1) + 15) & 1) * 0xff;
   return select <= 7 ? byte : select <= 11 ? sign : select == 12 ? 0 : 0xff;
 }
 
 void add_bytes(Table& t) {
   t.add("v_perm_b32", vector([](u32 a, u32 b, u32 select) {
-          const u64 data = u64{a} << 32 | b;
-          return permuted_byte(data, select & 0xff) | permuted_byte(data, select >> 8 & 0xff) << 8 |
-                 permuted_byte(data, select >> 16 & 0xff) << 16 | permuted_byte(data, select >> 24) << 24;
+          return permuted_byte(a, b, select & 0xff) | permuted_byte(a, b, select >> 8 & 0xff) << 8 |
+                 permuted_byte(a, b, select >> 16 & 0xff) << 16 | permuted_byte(a, b, select >> 24) << 24;
         }));
   // Averages of bytes, rounded up where c's lowest bit of the byte is 1.
   t.add("v_lerp_u8", vector([](u32 a, u32 b, u32 c) {

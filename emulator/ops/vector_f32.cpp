@@ -76,7 +76,7 @@ void add_division(Table& t) {
 float flushed(float x) { return magnitude(x) < std::numeric_limits<float>::min() ? with_sign(0.0f, sign_of(x)) : x; }
 float reciprocal(float x) { return flushed(1.0f / flushed(x)); }
 float reciprocal_root(float x) { return static_cast<float>(1.0 / std::sqrt(static_cast<double>(flushed(x)))); }
-float power_of_two(float x) { return flushed(std::exp2(flushed(x))); }
+float exponential(float x) { return flushed(std::exp2(flushed(x))); }
 float logarithm(float x) { return std::log2(flushed(x)); }
 
 // sin or cos of a whole number of turns and a fraction; exact where the result is 0, 1 or -1.
@@ -101,7 +101,7 @@ float cosine(float x) { return sine_of_turns(x, 1); }
 
 void add_approximations(Table& t) {
   const Entry rcp = vector([](float x) { return reciprocal(x); }, Class::trans);
-  const Entry exp = vector([](float x) { return power_of_two(x); }, Class::trans);
+  const Entry exp = vector([](float x) { return exponential(x); }, Class::trans);
   const Entry log = vector([](float x) { return logarithm(x); }, Class::trans);
   t.add("v_rcp_f32", rcp);
   t.add("v_rcp_iflag_f32", rcp);
