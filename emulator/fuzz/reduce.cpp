@@ -173,6 +173,7 @@ class Reducer {
     // Zero for an argument.
     for (std::size_t a = 0; a < arguments; ++a)
       better |= attempt(number, [a](Program& p, Block& b, std::size_t at) {
+        if (a >= b.body[at].arguments.size()) return false;  // the zero of an argument before it
         const int old = b.body[at].arguments[a];
         if (is_constant(p, old)) return false;
         p.types.push_back(p.types[static_cast<std::size_t>(old)]);
