@@ -48,8 +48,6 @@ std::vector<std::int64_t> Generator::place(Type type, Space space, std::vector<i
 
 int Generator::load(Type type, Space space, bool uniform) {
   const Operation& o = operation("load");
-  // LLVM loses loads of half a register from places that are the same for all, unless they are volatile.
-  const bool fragile = space == Space::uniform && type.bytes() <= 2;
   if (space == Space::input || (space == Space::uniform && random_.percent(75))) {
     const bool input = space == Space::input;
     int& at = input ? input_at_ : uniform_at_;
@@ -59,13 +57,12 @@ int Generator::load(Type type, Space space, bool uniform) {
     if (offset + type.bytes() > (input ? kInputBytes : kUniformBytes - kUniformTable)) return constant(type);
     at = offset + type.bytes();
     (input ? program_.input : program_.uniform_data).push_back({type, offset});
-    const int v = add(o, type, {}, {static_cast<std::int64_t>(space), offset, align, 0, 0, fragile});
+    const int v = add(o, type, {}, {static_cast<std::int64_t>(space), offset, align, 0, 0, 0});
     program_.uniform[static_cast<std::size_t>(v)] = !input;
     return v;
   }
   std::vector<int> arguments;
   auto immediates = place(type, space, arguments, uniform);
-  if (fragile) immediates.back() = 1;
   const int v = add(o, type, arguments, immediates);
   if (space != Space::uniform) program_.uniform[static_cast<std::size_t>(v)] = false;
   return v;
