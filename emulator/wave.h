@@ -83,7 +83,7 @@ struct Mode {
   std::uint8_t round32 = 0, round64 = 0;    // of f32, of f16 and f64: 0 nearest even, 1 up, 2 down, 3 towards zero
   std::uint8_t denorm32 = 3, denorm64 = 3;  // bit 0: inputs are kept, bit 1: outputs are kept
   bool dx10_clamp = true, ieee = true;
-  std::uint32_t raw = 0;  // the register, other fields too
+  std::uint32_t raw = 0x3f0;  // the register, other fields too
   bool plain() const { return (round32 | round64) == 0 && denorm32 == 3 && denorm64 == 3; }
 };
 

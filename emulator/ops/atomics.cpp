@@ -8,7 +8,7 @@
 #include <array>
 #include <cmath>
 
-#include "emulator/ops/half_rounding.h"
+#include "emulator/ops/half.h"
 
 namespace wavetile::emu::WAVETILE_EMULATOR_LEVEL {
 namespace {
@@ -47,18 +47,16 @@ F maximum(F a, F b) {
   return a > b ? a : b;
 }
 
-U add_half(std::uint32_t x, std::uint32_t y) { return round_to_half(half_value(x) + half_value(y), 0); }
-// In f32 first: rounding the sum once more to bf16 is right (24 >= 2 * 8 + 2 bits).
-U add_bfloat(std::uint32_t x, std::uint32_t y) {
-  const float sum = std::bit_cast<float>(x << 16) + std::bit_cast<float>(y << 16);
-  const auto u = std::bit_cast<std::uint32_t>(sum);
-  if ((u & 0x7fffffff) > 0x7f800000) return (u >> 16) | 0x40;
-  return (u + 0x7fff + (u >> 16 & 1)) >> 16;
-}
+// In f32 first: rounding the sum once more is right for both (24 >= 2 * 11 + 2 bits).
+U add_half(std::uint16_t x, std::uint16_t y) { return f32_to_f16(f16_to_f32(x) + f16_to_f32(y)); }
+U add_bfloat(std::uint16_t x, std::uint16_t y) { return f32_to_bf16(bf16_to_f32(x) + bf16_to_f32(y)); }
 
-template <U (*Add)(std::uint32_t, std::uint32_t)>
+template <U (*Add)(std::uint16_t, std::uint16_t)>
 U packed_add(const Wave&, U old, U a, U) {
-  return Add(old & 0xffff, a & 0xffff) | Add(old >> 16 & 0xffff, a >> 16 & 0xffff) << 16;
+  const auto add = [&](int shift) {
+    return Add(static_cast<std::uint16_t>(old >> shift), static_cast<std::uint16_t>(a >> shift)) << shift;
+  };
+  return add(0) | add(16);
 }
 
 // --- the table
@@ -145,8 +143,9 @@ void move_atomic(Wave& w, const Op& op, Space space, std::uint64_t mask, const s
   const bool wide = atomic.bytes == 8, returns = (op.flags & kReturns) != 0;
   Access access = access_of(op, space, AccessKind::atomic, mask, address, static_cast<std::uint32_t>(atomic.bytes));
   access.row = returns ? op.dst[0].reg : op.src[kData].reg;
-  U host[64];
-  if (!enter(w, op, access, host)) return;
+  U room[64];
+  const U* const host = enter(w, op, access, room);
+  if (!host) return;
   const auto lanes = static_cast<std::size_t>(w.lanes);
   const std::uint32_t* const first = w.row(op.src[kData].reg);
   const std::uint32_t* const second = w.row(op.src[kData2].reg);

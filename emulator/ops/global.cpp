@@ -19,14 +19,16 @@ void locate_pair(const Wave& w, const Op& op, std::uint64_t* address) {
   const std::uint32_t* const low = w.row(op.src[kVaddr].reg);
   const std::uint32_t* const high = w.row(op.src[kVaddr].reg + 1);
   const auto offset = static_cast<std::uint64_t>(op.imm);
-  for (int i = 0; i < w.lanes; ++i) address[i] = (low[i] | (std::uint64_t{high[i]} << 32)) + offset;
+  const int lanes = w.lanes;  // a copy, so that the loop is known not to change it
+  for (int i = 0; i < lanes; ++i) address[i] = (low[i] | (std::uint64_t{high[i]} << 32)) + offset;
 }
 
 void locate_global(const Wave& w, const Op& op, std::uint64_t* address) {
   if (op.src[kSaddr].kind == Source::Kind::none) return locate_pair(w, op, address);
   const std::uint64_t base = scalar_base(w, op.src[kSaddr]) + static_cast<std::uint64_t>(op.imm);
   const std::uint32_t* const offset = w.row(op.src[kVaddr].reg);
-  for (int i = 0; i < w.lanes; ++i) address[i] = base + offset[i];
+  const int lanes = w.lanes;
+  for (int i = 0; i < lanes; ++i) address[i] = base + offset[i];
 }
 
 void run_global(Wave& w, const Op& op) {
@@ -41,7 +43,8 @@ void run_global_addtid(Wave& w, const Op& op) {
   alignas(64) std::uint64_t address[64];
   if (w.exec == 0) return;
   const std::uint64_t base = scalar_base(w, op.src[kSaddr]) + static_cast<std::uint64_t>(op.imm);
-  for (int i = 0; i < w.lanes; ++i) address[i] = base + 4 * static_cast<std::uint64_t>(i);
+  const int lanes = w.lanes;
+  for (int i = 0; i < lanes; ++i) address[i] = base + 4 * static_cast<std::uint64_t>(i);
   move_of(op)(w, op, Space::global, w.exec, address);
 }
 
@@ -70,11 +73,12 @@ void run_scratch(Wave& w, const Op& op) {
   const Source& scalar = op.src[kSaddr];
   const std::uint64_t base =
       (scalar.kind == Source::Kind::scalar ? w.s[scalar.reg] : 0) + static_cast<std::uint64_t>(op.imm);
+  const int lanes = w.lanes;
   if (op.src[kVaddr].kind == Source::Kind::vector) {
     const std::uint32_t* const offset = w.row(op.src[kVaddr].reg);
-    for (int i = 0; i < w.lanes; ++i) address[i] = base + offset[i];
+    for (int i = 0; i < lanes; ++i) address[i] = base + offset[i];
   } else {
-    for (int i = 0; i < w.lanes; ++i) address[i] = base;
+    for (int i = 0; i < lanes; ++i) address[i] = base;
   }
   move_of(op)(w, op, Space::scratch, w.exec, address);
 }

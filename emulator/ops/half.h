@@ -9,6 +9,7 @@
 #include <bit>
 #include <cmath>
 #include <cstdint>
+#include <type_traits>
 #if defined(__F16C__)
 #include <immintrin.h>
 #endif
@@ -76,28 +77,38 @@ inline std::uint16_t f32_to_bf16(float f, int mode = kNearest) {
 inline float f64_to_odd_f32(double d) {
   const auto bits = std::bit_cast<std::uint64_t>(d);
   const auto sign = static_cast<std::uint32_t>(bits >> 32) & 0x80000000u;
-  const std::uint64_t magnitude = bits & 0x7fffffffffffffffu;
-  const std::uint32_t odd = (magnitude & 0x1fffffffu) != 0 ? 1 : 0;
-  const auto moved = static_cast<std::uint32_t>((magnitude >> 29) - (std::uint64_t{896} << 23)) | odd;
-  std::uint32_t out = magnitude < std::uint64_t{897} << 52 ? (magnitude != 0 ? 1 : 0) : moved;  // f32's denormals: tiny
-  out = magnitude >= std::uint64_t{1151} << 52 ? 0x7f7fffffu : out;
-  out = magnitude >= std::uint64_t{2047} << 52 ? 0x7f800000u | (magnitude > std::uint64_t{2047} << 52 ? 0x400000u : 0)
-                                               : out;
+  const std::uint64_t magnitude = bits & 0x7fffffffffffffffu, exponent = magnitude >> 52;
+  // f32's denormals lose more bits; f64's are far below them.
+  const std::uint64_t lost = exponent > 896 ? 0 : 897 - exponent, shift = 29 + (lost < 30 ? lost : 30);
+  const std::uint64_t full = (magnitude & 0xfffffffffffffu) | std::uint64_t{1} << 52;
+  const std::uint64_t base = exponent > 896 ? exponent - 897 : 0;
+  const std::uint64_t odd = (full & ((std::uint64_t{1} << shift) - 1)) != 0 ? 1 : 0;
+  auto out = static_cast<std::uint32_t>(((base << 23) + (full >> shift)) | odd);
+  out = magnitude == 0 ? 0 : out;
+  out = exponent > 1150 ? 0x7f7fffffu : out;
+  out = exponent == 2047 ? 0x7f800000u | (magnitude > std::uint64_t{2047} << 52 ? 0x400000u : 0) : out;
   return std::bit_cast<float>(sign | out);
 }
 inline std::uint16_t f64_to_f16(double d, int mode = kNearest) { return f32_to_f16(f64_to_odd_f32(d), mode); }
 
-/// a * b + c of three f16: an f32 that rounds to f16 as the exact value does. `mode` is also the mode of the host.
-inline float fma_for_f16(float a, float b, float c, int mode) {
-  const float product = a * b;  // exact: 22 bits, and far from f32's ends
-  const float sum = product + c;
-  const float part = sum - product;
-  const float error = (product - (sum - part)) + (c - part);  // exact when rounding to nearest
-  const auto bits = std::bit_cast<std::uint32_t>(sum);
+/// x + y, with the last bit 1 where that is not exact. In directed modes the sum as it is: rounding it again, in the
+/// same direction, does no harm. `mode` is also the mode of the host.
+template <class T>
+T odd_sum(T x, T y, int mode) {
+  using Bits = std::conditional_t<sizeof(T) == 8, std::uint64_t, std::uint32_t>;
+  const T sum = x + y, part = sum - x;
+  const T error = (x - (sum - part)) + (y - part);  // exact when rounding to nearest
+  const auto bits = std::bit_cast<Bits>(sum);
   const bool inexact = error < 0 || error > 0;
-  const bool outwards = (error < 0) == (sum < 0);
-  const std::uint32_t odd = outwards ? bits + 1 : bits - 1;
-  return std::bit_cast<float>(mode == kNearest && inexact && (bits & 1) == 0 ? odd : bits);
+  const Bits odd = (error < 0) == (sum < 0) ? bits + 1 : bits - 1;
+  return std::bit_cast<T>(mode == kNearest && inexact && (bits & 1) == 0 ? odd : bits);
+}
+
+/// a * b + c of f16: an f32 that rounds to f16 as the exact value does. The product is exact: 22 bits.
+inline float fma_for_f16(float a, float b, float c, int mode) { return odd_sum(a * b, c, mode); }
+/// The same of bf16. The product is exact: 16 bits, and twice the range.
+inline float fma_for_bf16(float a, float b, float c, int mode) {
+  return f64_to_odd_f32(odd_sum(double{a} * b, double{c}, mode));
 }
 
 // 8-bit floats of gfx942: no infinities, no -0; 0x80 is the only NaN. fp8 has 4 bits of exponent and bias 8, bf8 has 5

@@ -69,10 +69,12 @@ void run_exchange2(Wave& w, const Op& op) {
   locate(w, op, op.imm, address[0]);
   locate(w, op, op.imm2, address[1]);
   for (int part = 0; part < 2; ++part) {
-    std::uint64_t host[64];
+    std::uint64_t room[64];
     Access access = access_of(op, Space::lds, AccessKind::atomic, w.exec, address[part], Bytes);
     access.row = op.dst[0].reg + part * (Bytes / 4);
-    if (!enter(w, op, access, host)) return;
+    const std::uint64_t* const host = enter(w, op, access, room);
+    if (!host) return;
+    ++w.changes;
     for_lanes(access.mask, [&](int i) {
       for (int k = 0; k < Bytes / 4; ++k) {
         const std::uint64_t at = host[i] + 4 * static_cast<std::uint64_t>(k);
@@ -92,14 +94,16 @@ void run_exchange2(Wave& w, const Op& op) {
 template <int Sign>
 void run_count(Wave& w, const Op& op) {
   if (w.exec == 0) return;
-  std::uint64_t address[64], host[64];
+  std::uint64_t address[64], room[64];
   const int lane = std::countr_zero(w.exec);
   address[lane] = (w.s[kM0] & 0xffff) + static_cast<std::uint64_t>(op.imm);
   Access access = access_of(op, Space::lds, AccessKind::atomic, std::uint64_t{1} << lane, address, 4);
   access.row = op.dst[0].reg;
-  if (!enter(w, op, access, host)) return;
+  const std::uint64_t* const host = enter(w, op, access, room);
+  if (!host) return;
   U old = 0;
   if (access.mask != 0) {
+    ++w.changes;
     old = load_piece<4>(host[lane]);
     store_piece<4>(host[lane], old + static_cast<U>(Sign * std::popcount(w.exec)));
   }

@@ -1,6 +1,7 @@
 // What the matrix instructions share: the product of small matrices, row by row.
 #pragma once
 
+#include <algorithm>
 #include <cmath>
 #include <cstdint>
 #if defined(__FMA__)
@@ -14,8 +15,8 @@ namespace wavetile::emu::WAVETILE_EMULATOR_LEVEL {
 
 inline constexpr int kTile = 16;
 
-/// c[m][n] = fma(a[k][m], b[k][n], c[m][n]) for k = 0, 1, ... `depth`; 16 rows, 16 columns. `stride` is between rows
-/// of c and of b, in floats; a has 16 columns.
+/// c[m][n] = fma(a[k][m], b[k][n], c[m][n]) for k = 0, 1, .. depth - 1; 16 rows and 16 columns of a matrix whose rows,
+/// and those of a and b, are `stride` floats apart.
 inline void multiply_tile(float* c, const float* a, const float* b, int depth, int stride) {
 #if defined(__FMA__)
   for (int m = 0; m < kTile; m += 4) {
@@ -29,7 +30,7 @@ inline void multiply_tile(float* c, const float* a, const float* b, int depth, i
       const __m256 b0 = _mm256_loadu_ps(b + k * stride), b1 = _mm256_loadu_ps(b + k * stride + 8);
 #pragma GCC unroll 4
       for (int r = 0; r < 4; ++r) {
-        const __m256 factor = _mm256_broadcast_ss(a + k * kTile + m + r);
+        const __m256 factor = _mm256_broadcast_ss(a + k * stride + m + r);
         sum[r][0] = _mm256_fmadd_ps(factor, b0, sum[r][0]);
         sum[r][1] = _mm256_fmadd_ps(factor, b1, sum[r][1]);
       }
@@ -44,20 +45,27 @@ inline void multiply_tile(float* c, const float* a, const float* b, int depth, i
   for (int m = 0; m < kTile; ++m) {
     for (int k = 0; k < depth; ++k) {
       for (int n = 0; n < kTile; ++n)
-        c[m * stride + n] = std::fma(a[k * kTile + m], b[k * stride + n], c[m * stride + n]);
+        c[m * stride + n] = std::fma(a[k * stride + m], b[k * stride + n], c[m * stride + n]);
     }
   }
 #endif
 }
 
-/// One row of a C or D operand: `count` lanes of a register, or a constant in all of them.
+/// `count` values, a multiple of 4. A copy of a size that is not known before is a call.
+template <class T>
+void copy_row(const T* from, T* to, int count) {
+  for (int i = 0; i < count; i += 4) std::memcpy(to + i, from + i, 4 * sizeof(T));
+}
+
+/// One row of a C operand: `count` lanes of a register, or a constant in all of them.
 template <class T>
 void read_row(const Wave& w, const Source& s, int reg, int lane, T* to, int count) {
+  static_assert(sizeof(T) == 4);
   if (s.kind == Source::Kind::vector) {
-    std::memcpy(to, w.row(s.reg + reg) + lane, sizeof(T) * static_cast<std::size_t>(count));
+    copy_row(reinterpret_cast<const T*>(w.row(s.reg + reg) + lane), to, count);
   } else {
-    std::uint32_t word = s.kind == Source::Kind::scalar ? w.s[s.reg] : static_cast<std::uint32_t>(s.value);
-    for (int i = 0; i < count; ++i) std::memcpy(to + i, &word, sizeof word);
+    const std::uint32_t word = s.kind == Source::Kind::scalar ? w.s[s.reg] : static_cast<std::uint32_t>(s.value);
+    std::fill_n(to, count, std::bit_cast<T>(word));
   }
 }
 

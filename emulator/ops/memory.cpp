@@ -34,7 +34,7 @@ bool all_in(const Allocation& a, const Access& access, int lanes) {
   return size >= access.bytes && !top(outside(access.address, access.mask, lanes, a.begin, size - access.bytes));
 }
 
-bool enter_global(Wave& w, const Op& op, const Access& access, std::uint64_t* host) {
+bool enter_global(Wave& w, const Op& op, const Access& access) {
   const Memory& memory = *w.launch->memory;
   const std::uint64_t version = memory.version();
   if (w.memory_version != version) {
@@ -63,7 +63,6 @@ bool enter_global(Wave& w, const Op& op, const Access& access, std::uint64_t* ho
       if (left == access.mask && all_in(*found, access, w.lanes)) break;
     }
   }
-  std::memcpy(host, access.address, sizeof(std::uint64_t) * static_cast<std::size_t>(w.lanes));
   return true;
 }
 
@@ -151,27 +150,29 @@ std::uint32_t scope_flags(const Instruction& in) {
   return flags;
 }
 
-bool enter(Wave& w, const Op& op, Access& access, std::uint64_t* host) {
+const std::uint64_t* enter(Wave& w, const Op& op, Access& access, std::uint64_t* room) {
   // Hardware splits no atomic; loads and stores of any alignment are legal in its unaligned mode, the one that LLVM
   // compiles for.
-  if (access.kind == AccessKind::atomic && !aligned(w, op, access)) return false;
-  w.changes += access.kind == AccessKind::store;
+  if (access.kind == AccessKind::atomic && !aligned(w, op, access)) return nullptr;
+  w.changes += access.kind == AccessKind::store ? 1 : 0;
+  const std::uint64_t* host = room;
   switch (access.space) {
     case Space::lds:
-      if (!enter_lds(w, op, access, host)) return false;
+      if (!enter_lds(w, op, access, room)) return nullptr;
       break;
     case Space::scratch:
-      if (!enter_scratch(w, op, access, host)) return false;
+      if (!enter_scratch(w, op, access, room)) return nullptr;
       break;
     default:
-      if (!enter_global(w, op, access, host)) return false;
+      if (!enter_global(w, op, access)) return nullptr;
+      host = access.address;
       break;
   }
   if (Monitor* monitor = w.launch->monitor) {
     monitor->access(w, op, access);
-    return w.status != Status::faulted;
+    if (w.status == Status::faulted) return nullptr;
   }
-  return true;
+  return host;
 }
 
 std::span<const Form> forms() {

@@ -43,9 +43,9 @@ inline void set_move(Op& op, Move move) { op.imm2 = static_cast<std::int64_t>(re
 /// An access with the scope bits of the op.
 Access access_of(const Op& op, Space space, AccessKind kind, std::uint64_t mask, const std::uint64_t* address,
                  std::uint32_t bytes);
-/// Checks the lanes of `access`, tells the monitor, and gives their places in this process's memory. Lanes outside LDS
-/// are taken out of the mask: they read 0 and write nothing. False: the wave is stopped.
-bool enter(Wave& w, const Op& op, Access& access, std::uint64_t* host);
+/// Checks the lanes of `access`, tells the monitor, and gives their places in this process's memory, for which there is
+/// `room`. Lanes outside LDS are taken out of the mask: they read 0 and write nothing. nullptr: the wave is stopped.
+const std::uint64_t* enter(Wave& w, const Op& op, Access& access, std::uint64_t* room);
 /// The scope bits that the instruction prints, as flags.
 std::uint32_t scope_flags(const Instruction& in);
 
@@ -110,16 +110,20 @@ inline std::uint32_t extended(std::uint32_t value, std::uint32_t old) {
   return value;
 }
 
+/// A row of the emulator's own: on the way from memory to LDS. No register for the monitor.
+inline int named_row(const Wave& w, int row) { return row < first_spare_row(*w.launch->chip) ? row : -1; }
+
 /// Loads Bytes (1, 2, 4, 8, 12 or 16) a lane into the rows from `row`.
 template <int Bytes, bool Signed, Half H>
 void load_rows(Wave& w, const Op& op, Space space, std::uint64_t mask, const std::uint64_t* address, int row) {
   constexpr int kPiece = Bytes < 4 ? Bytes : 4;
   constexpr int kRows = Bytes < 4 ? 1 : Bytes / 4;
   Access access = access_of(op, space, AccessKind::load, mask, address, Bytes);
-  access.row = row;
+  access.row = named_row(w, row);
   access.half = H;
-  std::uint64_t host[64];
-  if (!enter(w, op, access, host)) return;
+  std::uint64_t room[64];
+  const std::uint64_t* const host = enter(w, op, access, room);
+  if (!host) return;
   std::uint32_t* const out = w.row(row);
   const auto lanes = static_cast<std::size_t>(w.lanes);
   Monitor* const monitor = w.launch->monitor;
@@ -147,10 +151,11 @@ void store_rows(Wave& w, const Op& op, Space space, std::uint64_t mask, const st
   constexpr int kPiece = Bytes < 4 ? Bytes : 4;
   constexpr int kRows = Bytes < 4 ? 1 : Bytes / 4;
   Access access = access_of(op, space, AccessKind::store, mask, address, Bytes);
-  access.row = row;
+  access.row = named_row(w, row);
   access.half = Bytes < 4 && H == Half::whole ? Half::low : H;
-  std::uint64_t host[64];
-  if (!enter(w, op, access, host)) return;
+  std::uint64_t room[64];
+  const std::uint64_t* const host = enter(w, op, access, room);
+  if (!host) return;
   const std::uint32_t* const in = w.row(row);
   const auto lanes = static_cast<std::size_t>(w.lanes);
   for_lanes(access.mask, [&](int i) {

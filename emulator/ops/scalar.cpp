@@ -7,6 +7,7 @@
 
 namespace wavetile::emu::WAVETILE_EMULATOR_LEVEL {
 void add_scalar_float(Table& t);
+void add_register_index(Table& t);
 namespace {
 
 using U = std::uint32_t;
@@ -354,6 +355,7 @@ void add_scalar(Table& t) {
   add_constants(t);
   add_relative(t);
   add_scalar_float(t);
+  add_register_index(t);
 }
 
 }  // namespace wavetile::emu::WAVETILE_EMULATOR_LEVEL

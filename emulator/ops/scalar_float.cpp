@@ -2,7 +2,7 @@
 // above. Minimum and maximum are minNum and maxNum, with -0 below +0.
 #include <algorithm>
 
-#include "emulator/ops/half_rounding.h"
+#include "emulator/ops/half.h"
 #include "emulator/ops/scalar.h"
 
 namespace wavetile::emu::WAVETILE_EMULATOR_LEVEL {
@@ -17,9 +17,9 @@ float flushed(float v, bool kept) {
 float in32(const Wave& w, float v) { return flushed(v, (w.mode.denorm32 & 1) != 0); }
 float out32(const Wave& w, float v) { return flushed(v, (w.mode.denorm32 & 2) != 0); }
 H half_flushed(H v, bool kept) { return !kept && (v & 0x7c00) == 0 ? static_cast<H>(v & 0x8000) : v; }
-double in16(const Wave& w, H v) { return half_value(half_flushed(v, (w.mode.denorm64 & 1) != 0)); }
+double in16(const Wave& w, H v) { return f16_to_f32(half_flushed(v, (w.mode.denorm64 & 1) != 0)); }
 H out16(const Wave& w, H v) { return half_flushed(v, (w.mode.denorm64 & 2) != 0); }
-H half_result(const Wave& w, double v) { return out16(w, round_to_half(v, w.mode.round64)); }
+H half_result(const Wave& w, double v) { return out16(w, f64_to_f16(v, w.mode.round64)); }
 
 // f() as MODE rounds f32. Volatile: the compiler must not move the arithmetic out of the region.
 template <class F>
@@ -117,7 +117,7 @@ void add_conversions(Table& t) {
   t.add(kFamily, "s_cvt_hi_f32_f16",
         scalar([](Wave& w, U a) { return out32(w, static_cast<float>(in16(w, static_cast<H>(a >> 16)))); }));
   t.add(kFamily, "s_cvt_pk_rtz_f16_f32", scalar([](Wave& w, float a, float b) {
-          return static_cast<U>(out16(w, round_to_half(in32(w, a), 3)) | out16(w, round_to_half(in32(w, b), 3)) << 16);
+          return static_cast<U>(out16(w, f32_to_f16(in32(w, a), 3)) | out16(w, f32_to_f16(in32(w, b), 3)) << 16);
         }));
 }
 

@@ -16,11 +16,12 @@ std::uint64_t offset_of(const Wave& w, const Op& op) {
 
 // Reads `words` dwords from `at`, which is a multiple of 4. False: the wave is stopped.
 bool read_dwords(Wave& w, const Op& op, std::uint64_t at, int words, std::uint32_t* to) {
-  std::uint64_t address[64], host[64];
+  std::uint64_t address[64], room[64];
   address[0] = at;
   Access access = access_of(op, Space::constant, AccessKind::load, 1, address, static_cast<std::uint32_t>(4 * words));
   access.row = op.dst[0].reg;
-  if (!enter(w, op, access, host)) return false;
+  const std::uint64_t* const host = enter(w, op, access, room);
+  if (!host) return false;
   Monitor* const monitor = w.launch->monitor;
   if (monitor && monitor->stale()) {
     monitor->read(w, op, access, at, to, access.bytes);

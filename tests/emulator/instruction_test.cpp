@@ -1,11 +1,13 @@
 // Every instruction of tests/emulator/instructions against what AMD's documents say, written down there as bits.
 #include <array>
 #include <string>
+#include <tuple>
 #include <vector>
 
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
+#include "tests/emulator/state_cases.h"
 #include "tests/emulator/vector_cases.h"
 
 namespace wavetile::emu::testing {
@@ -74,6 +76,35 @@ std::vector<VectorShard> vector_shards() {
   return out;
 }
 
+class StateInstructions : public ::testing::TestWithParam<std::tuple<const char*, Target>> {};
+
+TEST_P(StateInstructions, GiveWhatTheDocumentsSay) {
+  const auto& [file, target] = GetParam();
+  const Chip& chip = *find_chip(target.chip);
+  std::vector<Experiment> experiments;
+  std::vector<std::string> texts;
+  for (const StateLine& line : read_state_lines(data(file))) {
+    if (!line.fits(chip, target.lanes)) continue;
+    experiments.push_back(experiment(line, chip, target.lanes));
+    texts.push_back(experiments.back().text);
+  }
+  const auto code = assemble_all(chip, target.lanes, texts);
+  Failures failures;
+  for (std::size_t i = 0; i < texts.size(); ++i) {
+    EXPECT_FALSE(code[i].empty()) << experiments[i].where << ": no instruction of " << chip.name << ": " << texts[i];
+    if (!code[i].empty()) failures.add_run({experiments[i], code[i]});
+  }
+  failures.check();
+}
+
+constexpr std::array<Target, 4> kAllTargets{{{"gfx1151", 32}, {"gfx1151", 64}, {"gfx1100", 32}, {"gfx942", 64}}};
+
+INSTANTIATE_TEST_SUITE_P(All, StateInstructions,
+                         ::testing::Combine(::testing::Values("state_scalar"), ::testing::ValuesIn(kAllTargets)),
+                         [](const auto& info) {
+                           const Target& target = std::get<1>(info.param);
+                           return fmt::format("{}_{}_wave{}", std::get<0>(info.param), target.chip, target.lanes);
+                         });
 INSTANTIATE_TEST_SUITE_P(All, VectorInstructions, ::testing::ValuesIn(vector_shards()), [](const auto& info) {
   return fmt::format("{}_{}_wave{}_{}", info.param.file, info.param.target.chip, info.param.target.lanes, info.param.shard);
 });

@@ -5,6 +5,8 @@ import sys
 from pathlib import Path
 
 import cases
+import scalar
+import states
 import vector_convert
 import vector_float
 import vector_int
@@ -18,3 +20,6 @@ for name, module, comment in (
     ('vector_convert', vector_convert, 'Conversions, packed floats, float dot products, approximations, division.')):
   module.blocks()
   cases.write(target / (name + '.txt'), comment)
+for name, module, comment in (('state_scalar', scalar, 'Scalar arithmetic, bits, comparisons, EXEC.'), ):
+  module.blocks()
+  states.write(target / (name + '.txt'), comment)
