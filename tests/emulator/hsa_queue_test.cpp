@@ -339,7 +339,7 @@ TEST_F(HsaQueue, RefusesEachWrongField) {
        HSA_STATUS_ERROR_INVALID_ARGUMENT, "compiled for 64"},
       {"reserved0", "step.kd", [](Dispatch& p) { p.reserved0 = 1; }, kFormat, "reserved fields"},
       {"reserved2", "step.kd", [](Dispatch& p) { p.reserved2 = 1; }, kFormat, "reserved fields"},
-      {"object", "step.kd", [](Dispatch& p) { p.kernel_object += 64; }, HSA_STATUS_ERROR_INVALID_CODE_OBJECT, ""},
+      {"object", "step.kd", [](Dispatch& p) { p.kernel_object += 4; }, HSA_STATUS_ERROR_INVALID_CODE_OBJECT, ""},
       {"no_object", "step.kd", [](Dispatch& p) { p.kernel_object = 0; }, HSA_STATUS_ERROR_INVALID_CODE_OBJECT,
        "no kernel descriptor"},
       {"kernarg", "step.kd", [](Dispatch& p) { p.kernarg_address = nullptr; }, HSA_STATUS_ERROR_INVALID_ARGUMENT,
