@@ -4,15 +4,15 @@
 
 namespace wavetile::emu::checks {
 
-void RaceCheck::dwords(RaceLine& line, std::uint64_t address, unsigned from, unsigned to, int lane) {
-  if (!line.split) {
-    line.split = std::make_unique<std::array<Cell, kLineBytes / 4>>();
-    line.split->fill(line.whole);
+void RaceCheck::dwords(Quad& quad, std::uint64_t address, unsigned from, unsigned to, int lane) {
+  if (!quad.split) {
+    quad.split = std::make_unique<std::array<Cell, kQuadBytes / 4>>();
+    quad.split->fill(quad.whole);
   }
   for (unsigned d = from / 4; d * 4 < to; ++d) {
     const unsigned low = std::max(from, d * 4) - d * 4, high = std::min(to, d * 4 + 4) - d * 4;
     const unsigned bytes = ((1u << high) - 1) & ~((1u << low) - 1);
-    cell((*line.split)[d], bytes, address + d * 4, lane);
+    cell((*quad.split)[d], bytes, address + d * 4, lane);
   }
 }
 
