@@ -47,6 +47,7 @@ void RaceCheck::cell(Cell& c, unsigned bytes, std::uint64_t address, int lane) {
       compare(c.write, true, bytes, address, lane);
     }
   }
+  if (c.atomic && kind_ != AccessKind::atomic) compare(c.atomic, true, bytes, address, lane);
   if (kind_ == AccessKind::load) {
     if (c.reads[0].same_instruction(mine)) {
       c.reads[0] = mine_.with_bytes(bytes | c.reads[0].bytes());
@@ -59,7 +60,13 @@ void RaceCheck::cell(Cell& c, unsigned bytes, std::uint64_t address, int lane) {
     compare(read, false, bytes, address, lane);
     if ((read.bytes() & ~bytes) == 0) read = {};
   }
+  // A read-modify-write does not hide a store that nothing orders before the others'.
+  if (kind_ == AccessKind::atomic) {
+    c.atomic = mine;
+    return;
+  }
   c.write = mine;
+  if ((c.atomic.bytes() & ~bytes) == 0) c.atomic = {};
 }
 
 }  // namespace wavetile::emu::checks

@@ -35,7 +35,10 @@ struct Epoch {
 
 /// Of one dword, or of every dword of a quad.
 struct Cell {
-  Epoch write, reads[2];
+  Epoch write;   // the last store
+  Epoch atomic;  // the last read-modify-write since
+  Epoch reads[2];
+  Epoch last() const { return atomic ? atomic : write; }
 };
 
 inline constexpr std::uint64_t kLineBytes = 64, kPageBytes = 4096, kQuadBytes = 16;

@@ -19,7 +19,9 @@ declare float @llvm.fma.f32(float, float, float)
 
 std::string attributes(int items) {
   return fmt::format(
-      "attributes #0 = {{ \"amdgpu-flat-work-group-size\"=\"{0},{0}\" \"amdgpu-implicitarg-num-bytes\"=\"0\" }}\n",
+      "attributes #0 = {{ \"amdgpu-flat-work-group-size\"=\"{0},{0}\" \"amdgpu-implicitarg-num-bytes\"=\"0\" "
+      "\"amdgpu-no-dispatch-ptr\" \"amdgpu-no-queue-ptr\" \"amdgpu-no-dispatch-id\" \"amdgpu-no-workitem-id-y\" "
+      "\"amdgpu-no-workitem-id-z\" \"amdgpu-no-workgroup-id-y\" \"amdgpu-no-workgroup-id-z\" }}\n",
       items);
 }
 
@@ -113,7 +115,7 @@ entry:
   %id = call i32 @llvm.amdgcn.workitem.id.x()
   %group = call i32 @llvm.amdgcn.workgroup.id.x()
   %first = icmp eq i32 %id, 0
-  %last = icmp eq i32 %id, 63
+  %last = icmp eq i32 %id, 127
   br i1 %last, label %write, label %written
 write:
   %mine = getelementptr i32, ptr addrspace(1) %data, i32 %group
@@ -148,7 +150,7 @@ end:
   ret void
 }
 )";
-  return ir + kDeclarations + attributes(64);
+  return ir + kDeclarations + attributes(128);
 }
 
 std::string histogram_kernel() {
