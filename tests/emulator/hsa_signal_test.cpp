@@ -49,18 +49,21 @@ TEST_F(HsaSignal, Operations) {
   const hsa_signal_t s = signal(0);
   const auto load = [&] { return HSA(hsa_signal_load_relaxed)(s); };
   using Update = void (*)(hsa_signal_t, hsa_signal_value_t);
-#define VARIANTS(operation)                                                                                      \
-  {                                                                                                              \
-    HSA(hsa_signal_##operation##_relaxed), HSA(hsa_signal_##operation##_acquire),                                \
-        HSA(hsa_signal_##operation##_release), HSA(hsa_signal_##operation##_acq_rel),                            \
-        HSA(hsa_signal_##operation##_scacquire), HSA(hsa_signal_##operation##_screlease),                        \
-        HSA(hsa_signal_##operation##_scacq_screl)                                                                \
+#define VARIANTS(operation)                                                               \
+  {                                                                                       \
+    HSA(hsa_signal_##operation##_relaxed), HSA(hsa_signal_##operation##_acquire),         \
+        HSA(hsa_signal_##operation##_release), HSA(hsa_signal_##operation##_acq_rel),     \
+        HSA(hsa_signal_##operation##_scacquire), HSA(hsa_signal_##operation##_screlease), \
+        HSA(hsa_signal_##operation##_scacq_screl)                                         \
   }
   const struct {
     std::vector<Update> functions;
     hsa_signal_value_t argument, result;
-  } updates[] = {{VARIANTS(add), -20, -8}, {VARIANTS(subtract), 5, 7}, {VARIANTS(and), 6, 4},
-                 {VARIANTS(or), 3, 15},    {VARIANTS(xor), 5, 9}};
+  } updates[] = {{VARIANTS(add), -20, -8},
+                 {VARIANTS(subtract), 5, 7},
+                 {VARIANTS(and), 6, 4},
+                 {VARIANTS(or), 3, 15},
+                 {VARIANTS(xor), 5, 9}};
   for (const auto& u : updates) {
     for (const Update update : u.functions) {
       HSA(hsa_signal_store_relaxed)(s, 12);
@@ -68,9 +71,9 @@ TEST_F(HsaSignal, Operations) {
       EXPECT_EQ(load(), u.result);
     }
   }
-  for (const Update store : {HSA(hsa_signal_store_relaxed), HSA(hsa_signal_store_release),
-                             HSA(hsa_signal_store_screlease), HSA(hsa_signal_silent_store_relaxed),
-                             HSA(hsa_signal_silent_store_screlease)}) {
+  for (const Update store :
+       {HSA(hsa_signal_store_relaxed), HSA(hsa_signal_store_release), HSA(hsa_signal_store_screlease),
+        HSA(hsa_signal_silent_store_relaxed), HSA(hsa_signal_silent_store_screlease)}) {
     store(s, 0);
     store(s, INT64_MIN);
     EXPECT_EQ(HSA(hsa_signal_load_acquire)(s), INT64_MIN);
@@ -188,7 +191,8 @@ TEST_F(HsaSignal, AsynchronousHandlers) {
   HSA(hsa_signal_store_release)(s, 2);
   EXPECT_TRUE(wait(s));
   ASSERT_OK(HSA(hsa_amd_async_function)(
-      [](void* data) { HSA(hsa_signal_store_release)({*static_cast<std::uint64_t*>(data)}, 0); },
+      [](void* data) { HSA(hsa_signal_store_release)
+                       ({*static_cast<std::uint64_t*>(data)}, 0); },
       const_cast<std::uint64_t*>(&done.handle)));
   EXPECT_TRUE(wait(done));
   // One that never becomes ready goes with its signal.

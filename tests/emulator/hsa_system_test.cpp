@@ -61,8 +61,10 @@ TEST(HsaInit, NothingWorksBeforeIt) {
       [&] { return HSA(hsa_amd_memory_lock)(nullptr, 0, nullptr, 0, nullptr); },
       [&] { return HSA(hsa_amd_agents_allow_access)(0, nullptr, nullptr, nullptr); },
       [&] { return HSA(hsa_amd_memory_fill)(nullptr, 0, 0); },
-      [&] { return HSA(hsa_executable_create_alt)(HSA_PROFILE_BASE, HSA_DEFAULT_FLOAT_ROUNDING_MODE_DEFAULT, nullptr,
-                                                  nullptr); },
+      [&] {
+        return HSA(hsa_executable_create_alt)(HSA_PROFILE_BASE, HSA_DEFAULT_FLOAT_ROUNDING_MODE_DEFAULT, nullptr,
+                                              nullptr);
+      },
       [&] { return HSA(hsa_executable_freeze)({1}, nullptr); },
       [&] { return HSA(hsa_code_object_reader_create_from_memory)(nullptr, 0, nullptr); },
       [&] { return HSA(hsa_ext_sampler_destroy)(a, {1}); },
@@ -145,9 +147,9 @@ T agent_info(hsa_agent_t agent, unsigned attribute) {
 }
 
 TEST_F(HsaSystem, Agents) {
-  for (const auto& [options, name, lanes, apu] :
-       {std::tuple{"cus=3", "gfx1151", 32u, true}, {"gfx1100,cus=3", "gfx1100", 32u, false},
-        {"gfx942,cus=3", "gfx942", 64u, false}}) {
+  for (const auto& [options, name, lanes, apu] : {std::tuple{"cus=3", "gfx1151", 32u, true},
+                                                  {"gfx1100,cus=3", "gfx1100", 32u, false},
+                                                  {"gfx942,cus=3", "gfx942", 64u, false}}) {
     start(options);
     char text[64];
     EXPECT_OK(HSA(hsa_agent_get_info)(gpu, HSA_AGENT_INFO_NAME, text));
@@ -241,7 +243,8 @@ TEST(HsaExit, LeaksDecideTheStatusIfAskedTo) {
     std::exit(0);
   };
   EXPECT_EXIT(run("cus=1,strict", true, true), testing::ExitedWithCode(kStrictStatus), "not freed");
-  EXPECT_EXIT(run("cus=1,strict", true, false), testing::ExitedWithCode(kStrictStatus), "before its last hsa_shut_down");
+  EXPECT_EXIT(run("cus=1,strict", true, false), testing::ExitedWithCode(kStrictStatus),
+              "before its last hsa_shut_down");
   EXPECT_EXIT(run("cus=1,strict", false, true), testing::ExitedWithCode(0), "");
   EXPECT_EXIT(run("cus=1", true, true), testing::ExitedWithCode(0), "signal 1: its value is 7");
 }
