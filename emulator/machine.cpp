@@ -11,6 +11,7 @@
 
 #include <fmt/format.h>
 
+#include "emulator/checks/shadow.h"
 #include "emulator/emulator.h"
 #include "emulator/launch.h"
 #include "emulator/monitor.h"
@@ -331,7 +332,10 @@ struct Emulator::State {
   }
 };
 
-Emulator::Emulator(Options options) : state_(std::make_unique<State>()) { state_->options = options; }
+Emulator::Emulator(Options options) : state_(std::make_unique<State>()) {
+  state_->options = options;
+  if (options.checks) state_->memory.set_write_listener(checks::mark_written);
+}
 Emulator::~Emulator() = default;
 const Options& Emulator::options() const { return state_->options; }
 const Chip& Emulator::chip() const { return *state_->options.chip; }
