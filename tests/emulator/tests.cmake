@@ -2,7 +2,7 @@
 file(GLOB emulator_tests CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/tests/emulator/*.cpp)
 list(REMOVE_ITEM emulator_tests ${PROJECT_SOURCE_DIR}/tests/emulator/compiler.cpp)
 wavetile_program(test_emulator "${emulator_tests};${PROJECT_SOURCE_DIR}/tests/support/process.cpp")
-target_link_libraries(test_emulator PRIVATE wavetile_emulator wavetile_emulator_compiler fmt::fmt
+target_link_libraries(test_emulator PRIVATE wavetile_emulator wavetile_emulator_compiler wavetile_emulator_fuzz fmt::fmt
                                             nlohmann_json::nlohmann_json GTest::gtest_main GTest::gmock)
 target_compile_definitions(test_emulator PRIVATE WAVETILE_SOURCE_DIR="${PROJECT_SOURCE_DIR}"
                                                  WAVETILE_EMU="$<TARGET_FILE:wavetile-emu>")
