@@ -112,10 +112,9 @@ struct MadU64 {
 };
 struct MadI64 {
   WithBit<i64> operator()(i32 a, i32 b, i64 c) const {
-    const i64 product = i64{a} * b;
     i64 sum;
-    const bool overflow = __builtin_add_overflow(product, c, &sum);
-    return {sum, overflow ? u32{1} : 0};
+    const bool overflow = __builtin_add_overflow(i64{a} * b, c, &sum);
+    return {sum, overflow != (sum < 0) ? u32{1} : 0};  // bit 64 of the exact sum: its sign
   }
 };
 struct ClampedMadU64 {
@@ -127,9 +126,9 @@ struct ClampedMadU64 {
 struct ClampedMadI64 {
   WithBit<i64> operator()(i32 a, i32 b, i64 c) const {
     const WithBit<i64> r = MadI64{}(a, b, c);
-    // Both summands have the sign of the exact sum when it overflows.
-    const i64 limit = c < 0 ? std::numeric_limits<i64>::min() : std::numeric_limits<i64>::max();
-    return {r.bit != 0 ? limit : r.value, r.bit};
+    const bool overflow = (r.bit != 0) != (r.value < 0);
+    const i64 limit = r.bit != 0 ? std::numeric_limits<i64>::min() : std::numeric_limits<i64>::max();
+    return {overflow ? limit : r.value, r.bit};
   }
 };
 template <class F, class Clamped>
