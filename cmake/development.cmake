@@ -51,6 +51,8 @@ target_precompile_headers(wavetile_codegen_testing REUSE_FROM wavetile_codegen)
 set_source_files_properties(${PROJECT_SOURCE_DIR}/codegen/testing/virtual_machine.cpp
                             PROPERTIES SKIP_PRECOMPILE_HEADERS ON COMPILE_OPTIONS -U_FORTIFY_SOURCE)
 
+include(${PROJECT_SOURCE_DIR}/emulator/fuzz/fuzz.cmake OPTIONAL)
+
 # What tests share.
 wavetile_library(test_support tests/support)
 target_compile_definitions(wavetile_test_support PUBLIC WAVETILE_SOURCE_DIR="${PROJECT_SOURCE_DIR}")

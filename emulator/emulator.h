@@ -89,6 +89,14 @@ class Emulator {
                                    const ExternalSymbols& externals = {});
   /// Forgets decoded instructions of a code object; its memory goes with the last shared_ptr.
   void unload(const std::shared_ptr<CodeObject>& object);
+  /// Lets kernels run from memory that someone else fills with code and that is registered with memory(). Such kernels
+  /// are reported by the address of their descriptor.
+  void add_code(const void* address, std::size_t bytes);
+  /// Ends what add_code() began at `address`.
+  void remove_code(const void* address);
+  /// Forgets what was decoded of memory given to add_code(): its contents may have changed. Dispatches under way keep
+  /// what they have decoded.
+  void invalidate_code();
   /// Lets a monitor watch every dispatch from now on, beside the checks and the counters.
   void attach(std::shared_ptr<Monitor> monitor);
   /// Runs a dispatch to its end. Thread-safe: dispatches of several threads run at the same time and may wait for each

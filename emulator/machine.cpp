@@ -11,6 +11,7 @@
 
 #include <fmt/format.h>
 
+#include "emulator/checks/shadow.h"
 #include "emulator/emulator.h"
 #include "emulator/launch.h"
 #include "emulator/monitor.h"
@@ -289,6 +290,7 @@ struct Emulator::State {
   Memory memory;
   struct Code {
     std::weak_ptr<CodeObject> object;
+    bool foreign = false;  // given to add_code(): there is no object
     std::uint64_t begin = 0, end = 0;
     std::shared_ptr<Lines> lines;
     std::shared_ptr<Program> programs[2];  // of 32 and 64 lanes
@@ -317,19 +319,23 @@ struct Emulator::State {
     Code& code = std::prev(at)->second;
     if (address >= code.end) return {};
     auto object = code.object.lock();
-    if (!object) return {};
+    if (!object && !code.foreign) return {};
     auto& program = code.programs[lanes == 64];
     if (!program) {
       program = std::make_shared<Program>(
           *options.chip, lanes,
           std::span(reinterpret_cast<const std::byte*>(code.begin), static_cast<std::size_t>(code.end - code.begin)));
     }
+    if (code.foreign) return {program, nullptr, nullptr, 0};
     if (!code.lines) code.lines = std::make_shared<Lines>(object->file());
     return {program, code.lines, object, object->base()};
   }
 };
 
-Emulator::Emulator(Options options) : state_(std::make_unique<State>()) { state_->options = options; }
+Emulator::Emulator(Options options) : state_(std::make_unique<State>()) {
+  state_->options = options;
+  if (options.checks) state_->memory.set_write_listener(checks::mark_written);
+}
 Emulator::~Emulator() = default;
 const Options& Emulator::options() const { return state_->options; }
 const Chip& Emulator::chip() const { return *state_->options.chip; }
@@ -346,6 +352,27 @@ std::shared_ptr<CodeObject> Emulator::load(std::span<const std::byte> file, std:
   code.begin = object->base();
   code.end = object->base() + object->bytes();
   return object;
+}
+
+void Emulator::add_code(const void* address, std::size_t bytes) {
+  const std::scoped_lock lock(state_->mutex);
+  State::Code& code = state_->codes[reinterpret_cast<std::uint64_t>(address)];
+  code = {};
+  code.foreign = true;
+  code.begin = reinterpret_cast<std::uint64_t>(address);
+  code.end = code.begin + bytes;
+}
+
+void Emulator::remove_code(const void* address) {
+  const std::scoped_lock lock(state_->mutex);
+  state_->codes.erase(reinterpret_cast<std::uint64_t>(address));
+}
+
+void Emulator::invalidate_code() {
+  const std::scoped_lock lock(state_->mutex);
+  for (auto& [begin, code] : state_->codes) {
+    if (code.foreign) code.programs[0] = code.programs[1] = nullptr;
+  }
 }
 
 void Emulator::attach(std::shared_ptr<Monitor> monitor) { state_->attached.push_back(std::move(monitor)); }
@@ -374,13 +401,17 @@ Outcome Emulator::run(const Dispatch& dispatch, const std::atomic<bool>* cancel)
   const State::Found code = s.find(entry, launch.lanes);
   if (!code.program)
     return refuse(fmt::format("kernel_object {:#x} belongs to no loaded code object", dispatch.kernel_object));
-  for (const KernelInfo& k : code.object->kernels()) {
-    if (k.descriptor == dispatch.kernel_object && launch.kernel.empty()) launch.kernel = k.name;
+  if (code.object) {
+    for (const KernelInfo& k : code.object->kernels()) {
+      if (k.descriptor == dispatch.kernel_object && launch.kernel.empty()) launch.kernel = k.name;
+    }
+    launch.line = [&](std::uint64_t address) { return code.lines->find(address - code.base); };
+  } else if (launch.kernel.empty()) {
+    launch.kernel = fmt::format("{:#x}", dispatch.kernel_object);
   }
   launch.program = code.program.get();
   launch.entry_offset = entry - code.program->base;
   launch.sink = &sink;
-  launch.line = [&](std::uint64_t address) { return code.lines->find(address - code.base); };
   Monitors monitors;
   monitors.add(make_monitor(s.options));
   for (const auto& m : s.attached) monitors.add(m);

@@ -67,6 +67,7 @@ struct Memory::State {
   }
 
   WriteListener listener;
+  std::function<bool(std::uint64_t, std::size_t)> resolver;
   std::array<ReaderCount, kReaders> readers;
   std::atomic<const Table*> table{nullptr};
   std::atomic<std::uint64_t> version{0};
@@ -135,7 +136,17 @@ bool Memory::remove(const void* address) {
   return true;
 }
 
+void Memory::set_resolver(std::function<bool(std::uint64_t, std::size_t)> resolver) {
+  state_->resolver = std::move(resolver);
+}
+
 const Allocation* Memory::find(std::uint64_t address, std::size_t bytes) const {
+  const Allocation* result = look_up(address, bytes);
+  if (!result && state_->resolver && state_->resolver(address, bytes)) result = look_up(address, bytes);
+  return result;
+}
+
+const Allocation* Memory::look_up(std::uint64_t address, std::size_t bytes) const {
   std::atomic<std::uint64_t>& inside = state_->readers[reader_of_this_thread()].inside;
   inside.fetch_add(1);
   const State::Table& table = *state_->table.load();

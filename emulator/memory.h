@@ -38,6 +38,9 @@ class Memory {
   /// Ends the range that begins at `address`; false when none does. Its description is kept for reports until another
   /// range takes its place.
   bool remove(const void* address);
+  /// Asked by find() when no range holds what is sought: true when it has just added one that may. For memory that a
+  /// shell learns of only by its use. Called on any thread; to be set before the first find().
+  void set_resolver(std::function<bool(std::uint64_t address, std::size_t bytes)> resolver);
   /// The live range that holds all of [address, address + bytes), or nullptr.
   const Allocation* find(std::uint64_t address, std::size_t bytes) const;
   /// For a report on an address for which find() gave nothing: what it is, what is nearest, whether it was freed.
@@ -54,6 +57,7 @@ class Memory {
   void set_write_listener(WriteListener listener);
 
  private:
+  const Allocation* look_up(std::uint64_t address, std::size_t bytes) const;
   struct State;
   std::unique_ptr<State> state_;
 };

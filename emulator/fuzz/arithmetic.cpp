@@ -58,7 +58,9 @@ void add_integer(std::vector<Operation>& t) {
   t.push_back(same("ctlz", 2, kInts, 1, "$r = call $T @llvm.ctlz.$M($T $0, i1 false)"));
   t.push_back(same("cttz", 2, kInts, 1, "$r = call $T @llvm.cttz.$M($T $0, i1 false)"));
   t.push_back(same("bitreverse", 2, kInts, 1, "$r = call $T @llvm.bitreverse.$M($T $0)"));
-  t.push_back(same("bswap", 2, kInts & ~set_of(Kind::i8), 1, "$r = call $T @llvm.bswap.$M($T $0)"));
+  t.push_back(same("bswap", 2, set_of(Kind::i16) | set_of(Kind::i32), 1, "$r = call $T @llvm.bswap.$M($T $0)"));
+  t.push_back(same("bswap64", 1, set_of(Kind::i64), 1, "$r = call $T @llvm.bswap.$M($T $0)"));
+  t.back().broken = kRdna3, t.back().broken_levels = 1;
   t.push_back(same("abs", 2, kInts, 1, "$r = call $T @llvm.abs.$M($T $0, i1 false)"));
   t.push_back(same("smin", 3, kInts, 2, "$r = call $T @llvm.smin.$M($T $0, $T $1)"));
   t.push_back(same("smax", 3, kInts, 2, "$r = call $T @llvm.smax.$M($T $0, $T $1)"));
@@ -100,15 +102,19 @@ void add_integer(std::vector<Operation>& t) {
                      std::string(text) + "$x2 = extractvalue {$T, $L} $x1, 0\n$x3 = extractvalue {$T, $L} $x1, 1\n"
                                          "$x4 = xor $T $x2, $w\n$r = select $L $x3, $T $x4, $T $x2"));
   }
-  // Carries from one word to the next.
-  t.push_back(same("add128", 1, set_of(Kind::i64), 3,
-                   "$x1 = zext $T $0 to $W\n$x2 = zext $T $1 to $W\n$x3 = shl $W $x2, $n\n$x4 = or $W $x3, $x1\n"
-                   "$x5 = sext $T $2 to $W\n$x6 = add $W $x4, $x5\n$x7 = lshr $W $x6, $n\n$r = trunc $W $x7 to $T"));
-  t.back().vectors = false;
-  t.push_back(same("sub128", 1, set_of(Kind::i64), 3,
-                   "$x1 = zext $T $0 to $W\n$x2 = zext $T $1 to $W\n$x3 = shl $W $x2, $n\n$x4 = or $W $x3, $x1\n"
-                   "$x5 = zext $T $2 to $W\n$x6 = sub $W $x4, $x5\n$x7 = lshr $W $x6, $n\n$r = trunc $W $x7 to $T"));
-  t.back().vectors = false;
+  // Carries from one word to the next. The low word differs between work-items, or nothing does: LLVM loses a carry
+  // that a scalar instruction makes for a vector instruction.
+  for (const bool uniform : {false, true}) {
+    const std::string low = uniform ? "$x8 = add i64 $0, 0\n$x10 = add i64 $2, 0\n"
+                                    : "$x9 = zext i32 %item to i64\n$x8 = xor i64 $0, $x9\n$x10 = xor i64 $2, $x9\n";
+    for (const char* what : {"add", "sub"}) {
+      t.push_back(same(what[0] == 'a' ? "add128" : "sub128", 1, set_of(Kind::i64), 3,
+                       low + "$x1 = zext i64 $x8 to i128\n$x2 = zext i64 $1 to i128\n$x3 = shl i128 $x2, 64\n"
+                             "$x4 = or i128 $x3, $x1\n$x5 = zext i64 $x10 to i128\n$x6 = " + what +
+                           " i128 $x4, $x5\n$x7 = lshr i128 $x6, 64\n$r = trunc i128 $x7 to i64"));
+      t.back().vectors = false, t.back().uniform_arguments = uniform;
+    }
+  }
 }
 
 void add_float(std::vector<Operation>& t) {
@@ -143,7 +149,8 @@ void add_float(std::vector<Operation>& t) {
                    "$x3 = call $T @llvm.minimumnum.$M($T $x2, $T $2)\n$r = call $T @llvm.maximumnum.$M($T $x1, $T $x3)"));
   t.push_back(same("clamp", 2, no_b16, 2,
                    "$x0 = fadd $T $0, $1\n$x1 = sitofp $I $o to $T\n"
-                   "$x2 = call $T @llvm.maximumnum.$M($T $x0, $T $z)\n$r = call $T @llvm.minimumnum.$M($T $x2, $T $x1)"));
+                   "$x2 = call $T @llvm.maximumnum.$M($T $x0, $T $z)\n$x3 = call $T @llvm.minimumnum.$M($T $x2, $T $x1)\n"
+                   "$x4 = fcmp oeq $T $x3, $z\n$r = select $L $x4, $T $z, $T $x3"));  // LLVM's clamp keeps -0
   t.push_back(same("floor", 2, kFloats, 1, "$r = call $T @llvm.floor.$M($T $0)"));
   t.push_back(same("ceil", 2, kFloats, 1, "$r = call $T @llvm.ceil.$M($T $0)"));
   t.push_back(same("trunc_float", 2, kFloats, 1, "$r = call $T @llvm.trunc.$M($T $0)"));
@@ -151,7 +158,8 @@ void add_float(std::vector<Operation>& t) {
   t.push_back(same("nearbyint", 1, kFloats, 1, "$r = call $T @llvm.nearbyint.$M($T $0)"));
   t.push_back(same("roundeven", 2, kFloats, 1, "$r = call $T @llvm.roundeven.$M($T $0)"));
   t.push_back(same("round", 1, kFloats, 1, "$r = call $T @llvm.round.$M($T $0)"));
-  t.push_back(same("canonicalize", 2, no_b16, 1, "$r = call $T @llvm.canonicalize.$M($T $0)"));
+  t.push_back(same("canonicalize", 2, no_b16, 1, "$r = call $T @llvm.canonicalize.$M($T $0)",
+                   "$x1 = sitofp $I $o to $T\n$r = fmul $T $c0, $x1"));
   t.push_back(same("frexp_fraction", 1, f16 | set_of(Kind::f32), 1,
                    "$x1 = call {$T, $E} @llvm.frexp.$M.$Z($T $0)\n$r = extractvalue {$T, $E} $x1, 0",
                    "$x0 = fpext $T $0 to double\n$x1 = call double @fz_fraction(double $x0)\n"

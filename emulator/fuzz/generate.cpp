@@ -177,7 +177,7 @@ void Generator::apply(const Operation& o) {
   if (o.across) {
     const std::string_view name = o.name;
     program_.uniform[static_cast<std::size_t>(v)] =
-        name == "ballot" || name == "wave_reduce" || name.starts_with("read_");
+        name == "ballot" || name.starts_with("wave_reduce") || name.starts_with("read_");
   } else if (std::string_view(o.name).starts_with("mbcnt")) {
     program_.uniform[static_cast<std::size_t>(v)] = false;
   }

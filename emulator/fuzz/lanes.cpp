@@ -139,7 +139,15 @@ void add_rows(std::vector<Operation>& t) {
 
 void add_crossbar(std::vector<Operation>& t) {
   t.push_back(word("bpermute", Exchange::bpermute, 2, "$r = call i32 @llvm.amdgcn.ds.bpermute(i32 $1, i32 $0)"));
-  t.back().weight = 4;
+  t.back().weight = 4, t.back().chips = 0b10101;
+  // A wave64 of RDNA3 permutes each of its halves. LLVM does not know it, where the place is the same for all.
+  Operation half = word("bpermute_half", Exchange::bpermute, 1, "");
+  half.weight = 3, half.parameters = {i32, i32};
+  const std::string inside = "$x7 = and i32 $1, 124\n$x8 = and i32 %item, 32\n$x9 = shl i32 $x8, 2\n$x10 = or i32 $x7, $x9\n";
+  half.amd = inside + "$r = call i32 @llvm.amdgcn.ds.bpermute(i32 $x10, i32 $0)";
+  half.host = inside + "$x1 = zext i32 $0 to i64\n$x2 = zext i32 $x10 to i64\n$x3 = " +
+              ask(Exchange::bpermute, "$x1", "$x2") + "\n$r = trunc i64 $x3 to i32";
+  t.push_back(half);
   // Every lane sends to another.
   Operation push = word("permute", Exchange::permute, 1, "");
   const std::string to = "$x7 = call i32 @llvm.amdgcn.mbcnt.lo(i32 -1, i32 0)\n$x8 = xor i32 $x7, $#0\n$x9 = shl i32 $x8, 2\n";
@@ -182,9 +190,15 @@ void add_uniform(std::vector<Operation>& t) {
   for (auto [name, kind] : {std::pair{"add", Exchange::add}, std::pair{"umin", Exchange::umin}, std::pair{"umax", Exchange::umax},
                             std::pair{"min", Exchange::smin}, std::pair{"max", Exchange::smax}, std::pair{"and", Exchange::bit_and},
                             std::pair{"or", Exchange::bit_or}, std::pair{"xor", Exchange::bit_xor}}) {
-    Operation reduce = word("wave_reduce", kind, 1,
-                            std::string("$r = call i32 @llvm.amdgcn.wave.reduce.") + name + ".i32(i32 $0, i32 0)");
+    Operation reduce = word("wave_reduce", kind, 1, "");
+    // LLVM takes the sum of a constant for the constant.
+    const std::string varied = "$x9 = xor i32 $0, %item\n";
+    reduce.amd = varied + "$r = call i32 @llvm.amdgcn.wave.reduce." + name + ".i32(i32 $x9, i32 0)";
+    reduce.host = varied + "$x1 = zext i32 $x9 to i64\n$x3 = " + ask(kind, "$x1", "0") + "\n$r = trunc i64 $x3 to i32";
     reduce.weight = 1;
+    t.push_back(reduce);
+    reduce.name = "wave_reduce_uniform", reduce.uniform_arguments = true;
+    for (std::string* text_of : {&reduce.amd, &reduce.host}) text_of->replace(0, varied.size(), "$x9 = xor i32 $0, %s0\n");
     t.push_back(reduce);
   }
 }

@@ -49,6 +49,7 @@ struct Operation {
   Type result;
   std::string amd, host;                // host empty: as amd
   unsigned chips = kAllChips;
+  unsigned broken = 0, broken_levels = 0;  // configurations and levels on which LLVM compiles it wrongly
   std::vector<std::int64_t> (*immediates)(Random&, unsigned configurations) = nullptr;
   bool across = false;                  // reads other lanes
   bool uniform_arguments = false;       // must be the same in all lanes

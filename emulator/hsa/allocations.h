@@ -12,6 +12,7 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -25,13 +26,13 @@ enum class Pool : std::uint64_t { system_fine = 0x101, system_kernarg, system_co
 
 struct PoolInfo {
   Pool pool;
-  const char* what;      // for reports
-  bool gpu;              // the GPU agent owns it; else the CPU agent
-  bool group;            // LDS, where nothing can be allocated
-  std::uint32_t flags;   // hsa_amd_memory_pool_global_flag_t, which are hsa_region_global_flag_t too
+  const char* what;     // for reports
+  bool gpu;             // the GPU agent owns it; else the CPU agent
+  bool group;           // LDS, where nothing can be allocated
+  std::uint32_t flags;  // hsa_amd_memory_pool_global_flag_t, which are hsa_region_global_flag_t too
 };
 /// In the order in which they are iterated.
-const std::vector<PoolInfo>& pools();
+std::span<const PoolInfo> pools();
 /// nullptr when the handle is none.
 const PoolInfo* find_pool(std::uint64_t handle);
 
@@ -41,6 +42,7 @@ class Allocations {
   ~Allocations();
 
   std::uint64_t pool_bytes(const PoolInfo& pool) const;
+  std::uint64_t gpu_bytes_free() const;
   /// `everyone`: accessible to all agents at once, as region allocations are. Throws Refused.
   void* allocate(const PoolInfo& pool, std::size_t bytes, bool everyone);
   /// Throws Refused when `address` is not the beginning of an allocation.

@@ -54,7 +54,7 @@ const ExecutableSymbol& Executables::find_symbol(std::uint64_t handle) const {
 
 const Loaded& Executables::find_loaded(std::uint64_t handle) const {
   const auto it = loaded_.find(handle);
-  require(it != loaded_.end());
+  require(it != loaded_.end(), HSA_STATUS_ERROR_INVALID_CODE_OBJECT);
   return *it->second;
 }
 
@@ -76,7 +76,7 @@ void Executables::freeze(std::uint64_t handle) {
   e.frozen = true;
 }
 
-void Executables::define(std::uint64_t handle, const char* name, void* address, bool constant) {
+void Executables::define(std::uint64_t handle, const char* name, void* address, bool constant, bool program) {
   const std::lock_guard lock(mutex_);
   Executable& e = find(handle);
   require(!e.frozen, HSA_STATUS_ERROR_FROZEN_EXECUTABLE);
@@ -88,6 +88,7 @@ void Executables::define(std::uint64_t handle, const char* name, void* address, 
   s->global = true;
   s->constant = constant;
   s->defined_outside = true;
+  s->program = program;
   symbols_[s->handle] = s.get();
   e.externals.emplace(name, s->address);
   e.symbols.push_back(std::move(s));
@@ -201,7 +202,8 @@ std::vector<std::string> Executables::live() const {
   const std::shared_lock lock(mutex_);
   std::vector<std::string> result;
   for (const auto& [handle, r] : readers_) {
-    result.push_back(fmt::format("code object reader {} ({} bytes, {})", r.first, r.second.bytes.size(), r.second.name));
+    result.push_back(
+        fmt::format("code object reader {} ({} bytes, {})", r.first, r.second.bytes.size(), r.second.name));
   }
   for (const auto& [handle, e] : executables_) {
     std::size_t bytes = 0;

@@ -25,7 +25,7 @@ struct Reader {
   std::vector<std::byte> owned;      // of a file
   int file = -1;
   std::uint64_t file_offset = 0;
-  std::string name;                  // for reports
+  std::string name;  // for reports
 };
 
 struct Loaded {
@@ -39,11 +39,12 @@ struct Loaded {
 
 struct ExecutableSymbol {
   std::uint64_t handle = 0;
-  std::string name;                 // of a kernel with ".kd"
+  std::string name;  // of a kernel with ".kd"
   const KernelInfo* kernel = nullptr;
   std::uint64_t address = 0, bytes = 0;  // of a variable
   bool global = false, constant = false;
-  bool defined_outside = false;     // by a call, not by a code object
+  bool defined_outside = false;  // by a call, not by a code object
+  bool program = false;          // the same for all agents
 };
 
 struct Executable {
@@ -68,7 +69,7 @@ class Executables {
   std::uint64_t create(hsa_profile_t profile, hsa_default_float_rounding_mode_t rounding, bool frozen);
   void destroy(std::uint64_t handle);
   void freeze(std::uint64_t handle);
-  void define(std::uint64_t handle, const char* name, void* address, bool constant);
+  void define(std::uint64_t handle, const char* name, void* address, bool constant, bool program);
   std::uint64_t load(std::uint64_t handle, std::uint64_t reader);
 
   // These run `use` on what a handle names, which nobody changes meanwhile, and return its result. They throw Refused

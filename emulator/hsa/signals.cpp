@@ -128,14 +128,4 @@ std::vector<Signals::Leak> Signals::live() const {
   return result;
 }
 
-bool satisfied(hsa_signal_condition_t condition, hsa_signal_value_t value, hsa_signal_value_t reference) {
-  switch (condition) {
-    case HSA_SIGNAL_CONDITION_EQ: return value == reference;
-    case HSA_SIGNAL_CONDITION_NE: return value != reference;
-    case HSA_SIGNAL_CONDITION_LT: return value < reference;
-    case HSA_SIGNAL_CONDITION_GTE: return value >= reference;
-  }
-  return false;
-}
-
 }  // namespace wavetile::emu::hsa

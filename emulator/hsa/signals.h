@@ -93,7 +93,4 @@ class Signals {
   std::uint64_t created_ = 0;
 };
 
-/// value <condition> reference
-bool satisfied(hsa_signal_condition_t condition, hsa_signal_value_t value, hsa_signal_value_t reference);
-
 }  // namespace wavetile::emu::hsa

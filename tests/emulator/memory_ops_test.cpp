@@ -46,7 +46,9 @@ struct Bench {
     std::memcpy(&value, fragment->workgroup.lds.data() + at, 4);
     return value;
   }
-  std::string kind() const { return fragment->reports.empty() ? "" : fragment->reports[0].kind; }
+  // The report that ended the run; an empty one when there is none.
+  Report report() const { return fragment->reports.empty() ? Report{} : fragment->reports[0]; }
+  std::string kind() const { return report().kind; }
 
   const Chip* device;
   int lanes;
@@ -161,8 +163,8 @@ TEST(GlobalOps, WhatIsOutsideStopsTheWave) {
     w.row(2)[5] += static_cast<U>(c.offset);
     EXPECT_FALSE(b.go()) << c.text;
     EXPECT_EQ(b.kind(), c.kind) << c.text;
-    EXPECT_EQ(b.fragment->reports[0].lane, 5);
-    EXPECT_EQ(b.fragment->reports[0].data, b.address() + static_cast<std::uint64_t>(c.offset));
+    EXPECT_EQ(b.report().lane, 5);
+    EXPECT_EQ(b.report().data, b.address() + static_cast<std::uint64_t>(c.offset));
   }
   Bench b("gfx1151");
   const std::vector<U> constant(64);
@@ -263,7 +265,7 @@ TEST(GlobalOps, AtomicsOfThreadsLoseNothing) {
   Bench b("gfx1151");
   b.words[0] = 0;
   b.words[1] = 0;
-  constexpr int kThreads = 4, kRounds = 200;
+  constexpr int kThreads = 4, kRounds = 5000;
   std::vector<std::thread> threads;
   for (int t = 0; t < kThreads; ++t) {
     threads.emplace_back([&] {
@@ -326,7 +328,7 @@ TEST(ScratchOps, IsTheLanesOwn) {
   }
   EXPECT_FALSE(b.go());
   EXPECT_EQ(b.kind(), "scratch-out-of-bounds");
-  EXPECT_EQ(b.fragment->reports[0].lane, 31);
+  EXPECT_EQ(b.report().lane, 31);
   for (int i = 0; i < 32; ++i) {
     EXPECT_EQ(w.row(7)[i], static_cast<U>(400 + i));
     U word = 0;
@@ -546,8 +548,11 @@ TEST(BufferOps, LoadsIntoLds) {
     ASSERT_TRUE(b.go());
     for (int i = 0; i < 32; ++i) {
       const U value = static_cast<U>(i);
-      if (std::string_view(text).starts_with("buffer")) EXPECT_EQ(b.lds_word(260 + 4 * i), i < 15 ? 101 + value : 0);
-      if (std::string_view(text).starts_with("global")) EXPECT_EQ(b.lds_word(272 + 4 * i), 104 + value);
+      if (std::string_view(text).starts_with("buffer")) {
+        EXPECT_EQ(b.lds_word(260 + 4 * i), i < 15 ? 101 + value : 0);
+      } else {
+        EXPECT_EQ(b.lds_word(272 + 4 * i), 104 + value);
+      }
     }
     EXPECT_EQ(b.lds_word(272 + 4 * 32), 0u);
   }
@@ -619,6 +624,7 @@ TEST(MonitorCalls, AccessesAreDescribedExactly) {
   };
   check(0, Space::global, AccessKind::load, 6, b.address() + 6, 2, 4);
   EXPECT_EQ(r.accesses[0].half, Half::high);
+  EXPECT_EQ(r.accesses[6].half, Half::low);
   EXPECT_TRUE(r.accesses[0].glc && !r.accesses[0].slc && !r.accesses[0].returns);
   check(1, Space::lds, AccessKind::load, 6, 8, 8, 4);
   check(2, Space::lds, AccessKind::load, 6, 24, 8, 6);
@@ -650,7 +656,7 @@ TEST(MonitorCalls, LdsOutOfBoundsIsReported) {
   b.fragment->launch.monitor = &r;
   EXPECT_FALSE(b.go());
   EXPECT_EQ(b.kind(), "lds-out-of-bounds");
-  EXPECT_EQ(b.fragment->reports[0].lane, 9);
+  EXPECT_EQ(b.report().lane, 9);
   EXPECT_TRUE(r.accesses.empty());
 }
 
@@ -716,11 +722,40 @@ TEST(HardwareRegisters, WhatIsNotEmulatedStopsTheWave) {
 TEST(ControlOps, CallsComeBack) {
   Bench b("gfx942", 64);
   Wave& w = b.make(
-      "s_mov_b32 s4, 0\n s_call_b64 s[6:7], sub\n s_add_u32 s4, s4, 16\n s_getpc_b64 s[8:9]\n"
-      "s_add_u32 s8, s8, sub-here\nhere_end: s_addc_u32 s9, s9, 0\n s_swappc_b64 s[6:7], s[8:9]\n s_branch end\n"
-      "sub: s_add_u32 s4, s4, 1\n s_setpc_b64 s[6:7]\n end: s_nop 0\n .set here, here_end-8");
+      "s_mov_b32 s4, 0\n s_call_b64 s[6:7], 6\n s_add_u32 s4, s4, 16\n s_getpc_b64 s[8:9]\n s_add_u32 s8, s8, 16\n"
+      "s_addc_u32 s9, s9, 0\n s_swappc_b64 s[6:7], s[8:9]\n s_branch 2\n"
+      "s_add_u32 s4, s4, 1\n s_setpc_b64 s[6:7]\n s_nop 0");
   ASSERT_TRUE(b.go());
   EXPECT_EQ(w.s[4], 18u);
+}
+
+TEST(ControlOps, BranchesLookAtTheWavesLanesOnly) {
+  for (const int lanes : {32, 64}) {
+    Bench b("gfx1151", lanes);
+    Wave& w = b.make("s_mov_b32 s4, 1\n s_cbranch_vccz 1\n s_mov_b32 s4, 2\n s_nop 0");
+    w.set_scalar(kVcc + 1, 1);
+    ASSERT_TRUE(b.go());
+    EXPECT_EQ(w.s[4], lanes == 32 ? 1u : 2u);
+  }
+}
+
+TEST(RegisterIndex, ShiftsMovesUntilItIsOff) {
+  Bench b("gfx942", 64);
+  Wave& w = b.make(
+      "s_set_gpr_idx_on s0, gpr_idx(SRC0)\n v_mov_b32 v4, v10\n s_set_gpr_idx_idx s1\n v_mov_b32 v5, v10\n"
+      "s_set_gpr_idx_off\n v_mov_b32 v6, v10\n s_set_gpr_idx_on s0, gpr_idx(DST)\n v_mov_b32 v20, v4\n"
+      "s_set_gpr_idx_off\n s_set_gpr_idx_on s2, gpr_idx(SRC0)\n v_mov_b32 v7, v10");
+  w.set_scalar(0, 3);
+  w.set_scalar(1, 1);
+  w.set_scalar(2, 250);
+  for (int k = 10; k < 24; ++k) w.row(k)[63] = static_cast<U>(k);
+  EXPECT_FALSE(b.go());
+  EXPECT_EQ(b.kind(), "register-out-of-range");
+  EXPECT_EQ(w.row(4)[63], 13u);
+  EXPECT_EQ(w.row(5)[63], 11u);
+  EXPECT_EQ(w.row(6)[63], 10u);
+  EXPECT_EQ(w.row(20)[63], 20u);
+  EXPECT_EQ(w.row(23)[63], 13u);
 }
 
 }  // namespace

@@ -11,7 +11,8 @@ TEST(Options, Words) {
   EXPECT_EQ(none.chip->name, "gfx1151");
   EXPECT_EQ(none.memory_bytes, std::uint64_t{16} << 30);
   EXPECT_FALSE(none.checks || none.stale || none.counters || none.strict);
-  const Options all = Options::parse("gfx942,cus=4,memory=8G,checks,stale,counters,threads=2,max-instructions=99,seed=7,strict");
+  const Options all =
+      Options::parse("gfx942,cus=4,memory=8G,checks,stale,counters,threads=2,max-instructions=99,seed=7,strict");
   EXPECT_EQ(all.chip->name, "gfx942");
   EXPECT_EQ(all.compute_units, 4);
   EXPECT_EQ(all.memory_bytes, std::uint64_t{8} << 30);
@@ -25,10 +26,30 @@ TEST(Options, Words) {
 }
 
 TEST(Options, RefusesAndSaysWhatThereIs) {
-  for (const char* text : {"gfx906", "cus", "cus=", "cus=0", "cus=-1", "cus=4x", "cus=99999999999999999999", "memory=1",
-                           "memory=G", "memory=1P", "memory=99999999T", "threads=0", "checks=1", "stale", "gfx942,gfx942",
-                           "gfx942,gfx1151", "checks,checks", ",", "checks,,counters", " checks", "Checks", "seed=",
-                           "cus=2,cus=2", "gfx942=1"}) {
+  for (const char* text : {"gfx906",
+                           "cus",
+                           "cus=",
+                           "cus=0",
+                           "cus=-1",
+                           "cus=4x",
+                           "cus=99999999999999999999",
+                           "memory=1",
+                           "memory=G",
+                           "memory=1P",
+                           "memory=99999999T",
+                           "threads=0",
+                           "checks=1",
+                           "stale",
+                           "gfx942,gfx942",
+                           "gfx942,gfx1151",
+                           "checks,checks",
+                           ",",
+                           "checks,,counters",
+                           " checks",
+                           "Checks",
+                           "seed=",
+                           "cus=2,cus=2",
+                           "gfx942=1"}) {
     try {
       Options::parse(text);
       ADD_FAILURE() << text;

@@ -1,0 +1,295 @@
+// Memory as it is accessed: what was never written, and races.
+//
+// Lanes that access consecutive bytes are taken together, so that a coalesced access costs a look at each line.
+#include <algorithm>
+#include <bit>
+
+#include <fmt/format.h>
+
+#include "emulator/checks/checks.h"
+#include "emulator/program.h"
+
+namespace wavetile::emu::checks {
+namespace {
+
+const char* space_name(Space s) {
+  switch (s) {
+    case Space::lds:
+      return "LDS";
+    case Space::scratch:
+      return "scratch";
+    default:
+      return "memory";
+  }
+}
+
+std::uint32_t mask_of(std::uint32_t bytes) { return bytes >= 32 ? ~std::uint32_t{0} : (std::uint32_t{1} << bytes) - 1; }
+
+// Four bits, a byte each, as the bits of a dword.
+std::uint32_t spread(std::uint32_t bytes) {
+  std::uint32_t bits = 0;
+  for (int i = 0; i < 4; ++i) bits |= (bytes >> i & 1) != 0 ? 0xffu << 8 * i : 0;
+  return bits;
+}
+
+// A read-modify-write, or a load or store that the memory model makes atomic.
+constexpr unsigned kPlain = 0, kPerhaps = 1, kAtomic = 2;
+
+}  // namespace
+
+std::uint64_t Checks::shadow_address(const Wave& w, const Access& a, int lane) const {
+  return a.space == Space::scratch ? static_cast<std::uint64_t>(lane) * w.launch->private_bytes + a.address[lane]
+                                   : a.address[lane];
+}
+
+std::vector<Checks::Run>& Checks::runs(const Wave& w, const Access& a) {
+  runs_.clear();
+  const bool may_repeat = a.kind == AccessKind::load;  // lanes that read the same
+  for (std::uint64_t left = a.mask; left != 0; left &= left - 1) {
+    const int lane = std::countr_zero(left);
+    const std::uint64_t at = shadow_address(w, a, lane);
+    if (!runs_.empty()) {
+      Run& r = runs_.back();
+      if (at == r.end && r.end - r.begin + a.bytes <= kPageBytes) {
+        r.end += a.bytes;
+        continue;
+      }
+      if (may_repeat && at >= r.begin && at + a.bytes <= r.end) continue;
+    }
+    runs_.push_back({at, at + a.bytes, lane});
+  }
+  return runs_;
+}
+
+Checks::Place Checks::place(const Wave& w, const Access& a, const Run& r) {
+  if (a.space == Space::lds) return {&state(*w.workgroup).lds, r.begin, true};
+  if (a.space == Space::scratch) return {state(w).scratch.get(), r.begin, true};
+  const Memory& memory = *w.launch->memory;
+  const std::uint64_t version = memory.version();
+  if (version != last_version_ || !last_ || r.begin < last_->begin || r.end > last_->end) {
+    last_version_ = version;
+    last_ = memory.find(r.begin, r.end - r.begin);
+    last_shadow_ = last_ ? &shadow_of(*last_) : nullptr;
+  }
+  if (!last_) return {};
+  return {last_shadow_, r.begin - last_->begin, last_->writable};
+}
+
+unsigned Checks::level(const Access& a) const {
+  if (a.kind == AccessKind::atomic) return kAtomic;
+  if (a.space != Space::global) return kPlain;
+  if (cdna3_) return a.sc0 || a.sc1 ? kAtomic : kPlain;
+  if (a.kind == AccessKind::load) return a.glc ? kAtomic : kPlain;
+  return kPerhaps;
+}
+
+void Checks::access(Wave& w, const Op& op, const Access& a) {
+  WaveState& s = state(w);
+  if (a.mask == 0 || (a.space == Space::scratch && !s.scratch)) return;
+  const bool lds = a.space == Space::lds;
+  const bool shared = a.space != Space::scratch;
+  const Plan& p = *current_;
+  const auto stream = a.space == Space::constant                     ? 3
+                      : lds && (p.counter == Counter::lds || p.flat) ? 2
+                      : p.counter == Counter::vs                     ? 1
+                                                                     : 0;
+  const std::uint32_t time = s.waits.issued[static_cast<std::size_t>(stream)];
+  const unsigned atomicity = level(a);
+  const Epoch mine = Epoch::make(s.clock->number, stream, time, 0, atomicity);
+  RaceCheck check(clocks_, *s.clock, mine, a.kind, lds);
+  const bool defined = a.kind != AccessKind::store || !store_undefined(w, op, a);
+  bool written = true;
+  for (const Run& r : runs(w, a)) {
+    const Place at = place(w, a, r);
+    if (!at.shadow) continue;
+    const std::uint64_t length = r.end - r.begin;
+    if (a.kind != AccessKind::store) written &= at.shadow->all_written(at.offset, length);
+    if (a.kind != AccessKind::load && defined) at.shadow->set_written(at.offset, length, true);
+    if (!shared || !at.writable) continue;
+    if (atomicity == kAtomic && a.kind != AccessKind::store) {
+      // Before this access takes its place as the last write.
+      for (std::uint64_t i = 0; i < length; i += a.bytes) {
+        RaceLine& line = at.shadow->races(at.offset + i, dispatch_);
+        const Cell& cell = line.split ? (*line.split)[(at.offset + i) % kLineBytes / 4] : line.whole;
+        const std::uint64_t key = (r.begin + i) ^ (lds ? std::uint64_t{state(*w.workgroup).number + 1} << 40 : 0);
+        clocks_.read_atomically(*s.clock, key, cell.write, stream, time, lds);
+        if (a.kind == AccessKind::atomic) clocks_.chain(*s.clock, key, cell.write, mine.with_bytes(15));
+      }
+    }
+    for (std::uint64_t done = 0; done < length;) {
+      const std::uint64_t offset = at.offset + done, from = offset % kLineBytes;
+      const std::uint64_t n = std::min(length - done, kLineBytes - from);
+      check.line(at.shadow->races(offset, dispatch_), r.begin + done - from, static_cast<unsigned>(from),
+                 static_cast<unsigned>(from + n), r.lane);
+      done += n;
+    }
+  }
+  if (a.kind != AccessKind::load && shared) clocks_.publish(*s.clock, s.waits);
+  if (!written) load_undefined(w, op, a);
+  if (check.found()) race(w, op, a, check);
+  if (check.overlap() && shared) overlap(w, op, a);
+  if (stale_ && a.space == Space::global && a.kind != AccessKind::load) caches_.write(w, a);
+}
+
+// --- what nothing wrote
+
+void Checks::load_undefined(const Wave& w, const Op& op, const Access& a) {
+  RegisterState& registers = state(w).registers;
+  const std::string& name = op.instruction->mnemonic;
+  const bool sign_extends = name.find("_i8") != name.npos || name.find("_i16") != name.npos ||
+                            name.find("sbyte") != name.npos || name.find("sshort") != name.npos;
+  for (std::uint64_t left = a.mask; left != 0; left &= left - 1) {
+    const int lane = std::countr_zero(left);
+    const std::uint64_t at = shadow_address(w, a, lane);
+    const Place place_of = place(w, a, {at, at + a.bytes, lane});
+    if (!place_of.shadow) continue;
+    for (std::uint32_t first = 0; first < a.bytes; first += 4) {
+      const std::uint32_t n = std::min<std::uint32_t>(4, a.bytes - first);
+      const std::uint32_t missing = mask_of(n) & ~place_of.shadow->written_bytes(place_of.offset + first, n);
+      if (missing == 0) continue;
+      const Origin origin{&op, space_name(a.space), at + first};
+      if (a.kind == AccessKind::atomic) {
+        place_of.shadow->set_written(place_of.offset + first, n, true);
+        if (!first_time(w, op, "uninitialised-memory")) continue;
+        report(w, op, "uninitialised-memory", fmt::format("changes {} that nothing wrote", origin.space), "", lane, at);
+        continue;
+      }
+      std::uint32_t bits = spread(missing);
+      if (sign_extends) bits = ~std::uint32_t{0};
+      const int reg = a.row + static_cast<int>(first / 4);
+      if (a.space == Space::constant) {
+        registers.set_scalar(reg, bits);
+        registers.scalar_origin[static_cast<std::size_t>(reg)] = origin;
+        continue;
+      }
+      const std::uint32_t half = a.half == Half::low ? 0xffff : a.half == Half::high ? 0xffff0000u : 0xffffffffu;
+      registers.set(reg, lane, half, a.half == Half::high ? bits << 16 : bits);
+      registers.origin[static_cast<std::size_t>(reg)] = origin;
+    }
+  }
+}
+
+// True when a lane stores something undefined; the bytes are then marked here, lane by lane. What leaves the wave for
+// global memory is an output: a lane that stores nothing defined at all is reported.
+bool Checks::store_undefined(const Wave& w, const Op& op, const Access& a) {
+  RegisterState& registers = state(w).registers;
+  const int rows = a.bytes < 4 ? 1 : static_cast<int>(a.bytes / 4);
+  std::uint64_t undefined = 0;
+  for (int k = 0; k < rows; ++k) undefined |= registers.any(a.row + k);
+  if ((undefined & a.mask) == 0) return false;
+  for (std::uint64_t left = a.mask; left != 0; left &= left - 1) {
+    const int lane = std::countr_zero(left);
+    const std::uint64_t at = shadow_address(w, a, lane);
+    const Place to = place(w, a, {at, at + a.bytes, lane});
+    if (!to.shadow) continue;
+    std::uint32_t good = 0;  // bytes
+    int bad_row = a.row;
+    for (std::uint32_t i = 0; i < a.bytes; ++i) {
+      const int row = a.row + static_cast<int>(i / 4);
+      const std::uint32_t bits = registers.bits(row, lane) >> (a.half == Half::high ? 16 : 0);
+      if ((bits >> 8 * (i % 4) & 0xff) == 0) {
+        good |= 1u << i;
+      } else {
+        bad_row = row;
+      }
+    }
+    const bool nothing_defined = good == 0 && a.space == Space::global;
+    if (nothing_defined) {
+      const Origin& origin = registers.origin[static_cast<std::size_t>(bad_row)];
+      report_undefined(w, op,
+                       {.reg = bad_row,
+                        .lane = lane,
+                        .lanes = undefined & a.mask,
+                        .bits = registers.bits(bad_row, lane),
+                        .origin = origin});
+    }
+    for (std::uint32_t i = 0; i < a.bytes; ++i) {
+      to.shadow->set_written(to.offset + i, 1, nothing_defined || (good >> i & 1) != 0);
+    }
+  }
+  return true;
+}
+
+// --- races
+
+// The dword that a lane stores, at its first, second, … place.
+std::uint32_t Checks::stored_word(const Wave& w, const Access& a, int lane, std::uint32_t dword) const {
+  const std::uint32_t word = w.row(a.row + static_cast<int>(dword))[lane];
+  return a.half == Half::high ? word >> 16 : word;
+}
+
+// Whether every lane that touches the dword at `address` stores what is there.
+bool Checks::changes_nothing(const Wave& w, const Access& a, std::uint64_t address) const {
+  if (a.kind != AccessKind::store) return false;
+  for (std::uint64_t left = a.mask; left != 0; left &= left - 1) {
+    const int lane = std::countr_zero(left);
+    for (std::uint32_t i = 0; i < a.bytes; ++i) {
+      const std::uint64_t at = a.address[lane] + i;
+      if (at < address || at >= address + 4) continue;
+      const auto* memory =
+          a.space == Space::lds ? w.workgroup->lds.data() + at : reinterpret_cast<const std::uint8_t*>(at);
+      const std::uint32_t word = stored_word(w, a, lane, i / 4);
+      if (__atomic_load_n(memory, __ATOMIC_RELAXED) != (word >> 8 * (i % 4) & 0xff)) return false;
+    }
+  }
+  return true;
+}
+
+void Checks::race(const Wave& w, const Op& op, const Access& a, const RaceCheck& check) {
+  const Race& r = check.race();
+  if (r.mine_writes && r.other_writes && changes_nothing(w, a, r.address)) return;
+  if (!first_time(w, op, "race")) return;
+  const std::uint32_t number = r.other.wave();
+  const auto per_group = static_cast<std::uint32_t>(clocks_.waves_per_workgroup());
+  const std::uint32_t group = number / per_group;
+  const auto& n = w.launch->workgroups;
+  const char* space = space_name(a.space);
+  std::string more = fmt::format("   {} by wave {} of workgroup ({}, {}, {})\n", r.other_writes ? "written" : "read",
+                                 number % per_group, group % n[0], group / n[0] % n[1], group / n[0] / n[1]);
+  std::uint64_t pc = 0;
+  if (clocks_.where(r.other, pc)) {
+    if (const Op* other = w.launch->program->at(pc)) more += fmt::format("   at {}\n", where(w, *other));
+  }
+  if (a.space != Space::lds) more += fmt::format("   in {}\n", w.launch->memory->explain(r.address, 4));
+  report(w, op, "race",
+         fmt::format("{} {} that another wave {} and nothing orders the two", r.mine_writes ? "writes" : "reads", space,
+                     r.other_writes ? "wrote," : "read,"),
+         more, r.lane, r.address);
+}
+
+// Two lanes of a store met: a race if what they store differs.
+void Checks::overlap(const Wave& w, const Op& op, const Access& a) {
+  for (std::uint64_t left = a.mask; left != 0; left &= left - 1) {
+    const int lane = std::countr_zero(left);
+    for (std::uint64_t rest = left & (left - 1); rest != 0; rest &= rest - 1) {
+      const int other = std::countr_zero(rest);
+      for (std::uint32_t i = 0; i < a.bytes; ++i) {
+        const std::uint64_t j = a.address[lane] + i - a.address[other];
+        if (j >= a.bytes) continue;
+        const std::uint32_t x = stored_word(w, a, lane, i / 4) >> 8 * (i % 4) & 0xff;
+        const std::uint32_t y = stored_word(w, a, other, static_cast<std::uint32_t>(j / 4)) >> 8 * (j % 4) & 0xff;
+        if (x == y) continue;
+        if (!first_time(w, op, "race")) return;
+        return report(w, op, "race",
+                      fmt::format("two lanes store different values to the same {}", space_name(a.space)),
+                      fmt::format("   the other is lane {}\n", other), lane, a.address[lane] + i);
+      }
+    }
+  }
+}
+
+// --- stale reads
+
+void Checks::read(Wave& w, const Op& op, const Access& a, std::uint64_t address, void* to, std::uint32_t bytes) {
+  if (!caches_.read(w, a, address, to, bytes) || !first_time(w, op, "stale-read")) return;
+  int lane = 0;
+  for (std::uint64_t left = a.mask; left != 0; left &= left - 1) {
+    if (a.address[std::countr_zero(left)] == address) lane = std::countr_zero(left);
+  }
+  report(w, op, "stale-read",
+         fmt::format("reads {} that has changed since a cache of its compute unit took it in",
+                     a.space == Space::constant ? "constant memory" : "memory"),
+         "", lane, address);
+}
+
+}  // namespace wavetile::emu::checks

@@ -1,0 +1,65 @@
+#include "emulator/checks/races.h"
+
+#include <algorithm>
+
+namespace wavetile::emu::checks {
+
+void RaceCheck::dwords(RaceLine& line, std::uint64_t address, unsigned from, unsigned to, int lane) {
+  if (!line.split) {
+    line.split = std::make_unique<std::array<Cell, kLineBytes / 4>>();
+    line.split->fill(line.whole);
+  }
+  for (unsigned d = from / 4; d * 4 < to; ++d) {
+    const unsigned low = std::max(from, d * 4) - d * 4, high = std::min(to, d * 4 + 4) - d * 4;
+    const unsigned bytes = ((1u << high) - 1) & ~((1u << low) - 1);
+    cell((*line.split)[d], bytes, address + d * 4, lane);
+  }
+}
+
+void RaceCheck::compare(Epoch other, bool other_writes, unsigned bytes, std::uint64_t address, int lane) {
+  if (found_ || (other.bytes() & bytes) == 0 || other.wave() == me_.number) return;
+  const unsigned a = other.level(), b = mine_.level();
+  if ((a == 2 && b >= 1) || (b == 2 && a >= 1)) return;
+  const bool mine_writes = kind_ != AccessKind::load;
+  if (clocks_.ordered(me_, other, lds_, !mine_writes)) return;
+  found_ = true;
+  race_ = {.other = other, .other_writes = other_writes, .mine_writes = mine_writes, .address = address, .lane = lane};
+}
+
+void RaceCheck::remember_read(Cell& c, Epoch mine) {
+  for (Epoch& slot : c.reads) {
+    const bool covered = (slot.bytes() & ~mine.bytes()) == 0;
+    if (!slot || (covered && (slot.wave() == me_.number || clocks_.ordered(me_, slot, lds_, false)))) {
+      slot = mine;
+      return;
+    }
+  }
+  c.reads[1] = mine;
+}
+
+void RaceCheck::cell(Cell& c, unsigned bytes, std::uint64_t address, int lane) {
+  Epoch mine = mine_.with_bytes(bytes);
+  if (c.write) {
+    if (kind_ == AccessKind::store && c.write.same_instruction(mine)) {
+      overlap_ |= (c.write.bytes() & bytes) != 0;
+      mine = mine_.with_bytes(bytes | c.write.bytes());
+    } else {
+      compare(c.write, true, bytes, address, lane);
+    }
+  }
+  if (kind_ == AccessKind::load) {
+    if (c.reads[0].same_instruction(mine)) {
+      c.reads[0] = mine_.with_bytes(bytes | c.reads[0].bytes());
+      return;
+    }
+    return remember_read(c, mine);
+  }
+  for (Epoch& read : c.reads) {
+    if (!read) continue;
+    compare(read, false, bytes, address, lane);
+    if ((read.bytes() & ~bytes) == 0) read = {};
+  }
+  c.write = mine;
+}
+
+}  // namespace wavetile::emu::checks

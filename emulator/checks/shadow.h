@@ -1,0 +1,84 @@
+// What is known of every byte of memory: whether anything defined was written to it, and who accessed it last.
+//
+// The shadow of a range is made of pages for 4096 bytes, which come into being when they are touched, and these of
+// lines of 64 bytes. Accesses of a whole line, what coalesced ones are, keep one record for all of it; the first access
+// of a part gives each dword of the line its own.
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "emulator/memory.h"
+
+namespace wavetile::emu::checks {
+
+/// An access: by which wave of the dispatch, the how manieth of which stream, which bytes of the dword.
+struct Epoch {
+  std::uint64_t bits = 0;  // 0: none
+
+  static Epoch make(std::uint32_t wave, int stream, std::uint32_t time, unsigned bytes, unsigned level) {
+    return {std::uint64_t{time & 0xfffffff} | std::uint64_t(stream) << 28 | std::uint64_t{bytes} << 30 |
+            std::uint64_t{level} << 34 | std::uint64_t{wave + 1} << 36};
+  }
+  explicit operator bool() const { return bits != 0; }
+  std::uint32_t wave() const { return static_cast<std::uint32_t>(bits >> 36) - 1; }
+  int stream() const { return static_cast<int>(bits >> 28 & 3); }
+  std::uint32_t time() const { return bits & 0xfffffff; }
+  unsigned bytes() const { return bits >> 30 & 15; }
+  unsigned level() const { return bits >> 34 & 3; }  // 0 plain, 1 perhaps atomic, 2 atomic
+  Epoch with_bytes(unsigned bytes) const { return {(bits & ~(std::uint64_t{15} << 30)) | std::uint64_t{bytes} << 30}; }
+  bool same_instruction(Epoch o) const { return ((bits ^ o.bits) & ~(std::uint64_t{63} << 30)) == 0; }
+};
+
+/// Of one dword, or of every dword of a line.
+struct Cell {
+  Epoch write, reads[2];
+};
+
+inline constexpr std::uint64_t kLineBytes = 64, kPageBytes = 4096;
+
+struct RaceLine {
+  Cell whole;
+  std::unique_ptr<std::array<Cell, kLineBytes / 4>> split;
+};
+
+struct Page {
+  std::array<std::atomic<std::uint64_t>, kPageBytes / kLineBytes> written{};  // a bit a byte
+  std::unique_ptr<std::array<RaceLine, kPageBytes / kLineBytes>> races;
+  std::uint64_t dispatch = 0;  // whose the races are
+};
+
+/// Of a range of memory; offsets are from its beginning. Marking is thread-safe, all else is the dispatches' affair.
+class Shadow {
+ public:
+  Shadow(std::uint64_t bytes, bool written);
+  ~Shadow();
+  Page& page(std::uint64_t offset) {
+    Page* p = pages_[offset / kPageBytes].load(std::memory_order_acquire);
+    return p ? *p : make_page(offset / kPageBytes);
+  }
+  std::atomic<std::uint64_t>& written(std::uint64_t offset) {
+    return page(offset).written[offset % kPageBytes / kLineBytes];
+  }
+  /// The line's records, empty for a dispatch that has not touched the page.
+  RaceLine& races(std::uint64_t offset, std::uint64_t dispatch);
+  /// Bit i: byte offset + i was written. At most 32 bytes.
+  std::uint32_t written_bytes(std::uint64_t offset, std::uint32_t bytes);
+  bool all_written(std::uint64_t offset, std::uint64_t bytes);
+  void set_written(std::uint64_t offset, std::uint64_t bytes, bool written);
+
+ private:
+  Page& make_page(std::uint64_t index);
+  std::vector<std::atomic<Page*>> pages_;
+  bool initially_;
+};
+
+/// The shadow of a global allocation; made at the first call, and kept by the allocation.
+Shadow& shadow_of(const Allocation& a);
+/// The host wrote bytes of an allocation by a call of the shell.
+void mark_written(const Allocation& a, std::uint64_t address, std::uint64_t bytes);
+
+}  // namespace wavetile::emu::checks

@@ -1,0 +1,18 @@
+# The HSA runtime on the emulator: what is exported is the HSA functions, under the version that AMD's library gives them.
+file(GLOB hsa_sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/emulator/hsa/*.cpp)
+find_path(HSA_INCLUDE_DIR hsa/hsa.h REQUIRED)
+mark_as_advanced(HSA_INCLUDE_DIR)
+add_library(wavetile_hsa SHARED ${hsa_sources})
+target_include_directories(wavetile_hsa PRIVATE ${PROJECT_SOURCE_DIR})
+target_include_directories(wavetile_hsa SYSTEM PRIVATE ${HSA_INCLUDE_DIR})
+# The headers deprecate functions that are implemented all the same.
+target_compile_definitions(wavetile_hsa PRIVATE HSA_EXPORT HSA_DEPRECATED=)
+target_link_libraries(wavetile_hsa PRIVATE wavetile_emulator fmt::fmt)
+set(hsa_exports ${PROJECT_SOURCE_DIR}/emulator/hsa/exports.map)
+target_link_options(wavetile_hsa PRIVATE -Wl,--version-script=${hsa_exports} $<$<NOT:$<BOOL:${WAVETILE_SANITIZE}>>:-Wl,-z,defs>)
+set_target_properties(
+  wavetile_hsa
+  PROPERTIES OUTPUT_NAME hsa-runtime64
+             SOVERSION 1
+             LINK_DEPENDS ${hsa_exports}
+             LIBRARY_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/lib/emulator)
