@@ -35,12 +35,12 @@ struct Word {
 };
 
 struct Expected {
-  enum class Kind : std::uint8_t { exact, nan, near };
+  enum class Kind : std::uint8_t { exact, nan, near, any };
   Place place;     // the first word; the others have the next indices
   int bits = 32;   // 16, 32, 64, 96 or 128
   bool upper = false;  // of 16: which half of the word
   std::array<std::uint32_t, 4> value{};
-  Kind kind = Kind::exact;  // nan: any quiet NaN
+  Kind kind = Kind::exact;  // nan: any quiet NaN; any: whatever is there
   int exponent_bits = 8;    // of the float, for nan
   std::uint64_t ulps = 0;   // for near
   Base base = Base::none;

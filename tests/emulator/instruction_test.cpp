@@ -100,7 +100,7 @@ TEST_P(StateInstructions, GiveWhatTheDocumentsSay) {
 constexpr std::array<Target, 4> kAllTargets{{{"gfx1151", 32}, {"gfx1151", 64}, {"gfx1100", 32}, {"gfx942", 64}}};
 
 INSTANTIATE_TEST_SUITE_P(All, StateInstructions,
-                         ::testing::Combine(::testing::Values("state_scalar"), ::testing::ValuesIn(kAllTargets)),
+                         ::testing::Combine(::testing::Values("state_scalar", "state_lanes", "state_control", "state_memory"), ::testing::ValuesIn(kAllTargets)),
                          [](const auto& info) {
                            const Target& target = std::get<1>(info.param);
                            return fmt::format("{}_{}_wave{}", std::get<0>(info.param), target.chip, target.lanes);

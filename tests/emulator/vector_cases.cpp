@@ -70,6 +70,8 @@ Block parse_head(const std::string& line) {
   for (const std::string& note : fields.size() > 3 ? words(fields[3]) : std::vector<std::string>{}) {
     if (note == "keep") {
       b.keep = true;
+    } else if (note == "loose") {
+      b.loose = true;
     } else if (note == "exact") {
       b.exact = true;
     } else if (note.substr(0, 5) == "mode=") {
@@ -307,10 +309,11 @@ struct Expander {
       const bool clears = !rdna() && !op_sel_keeps && !block.keep && v.form != Form::sdwa;
       Expected other = e;
       other.upper = !e.upper;
-      other.kind = Expected::Kind::exact;
+      const bool free = !rdna() && block.loose && v.form != Form::sdwa && !v.upper_result;
+      other.kind = free ? Expected::Kind::any : Expected::Kind::exact;
       other.value = {};
       if (v.form == Form::sdwa && unused == "UNUSED_SEXT" && !v.upper_result && (r.bits[0] & 0x8000)) other.value[0] = 0xffff;
-      if (clears || (v.form == Form::sdwa && unused != "UNUSED_PRESERVE")) x.after.push_back(other);
+      if (clears || free || (v.form == Form::sdwa && unused != "UNUSED_PRESERVE")) x.after.push_back(other);
     }
     x.after.push_back(e);
   }
@@ -385,6 +388,8 @@ struct Expander {
 
   // A form may fit some cases alone: |x| those that are not negative, a selected byte those that have no more bits.
   bool usable(const Variant& v, const Case& c) const {
+    // A NaN's sign, with which others are filled, is open.
+    if (std::string_view(v.unused) == "UNUSED_SEXT" && c.out[0].kind == Expected::Kind::nan) return false;
     for (std::size_t i = 0; i < c.in.size(); ++i) {
       const auto top = static_cast<std::size_t>(dwords(block.sources[i]) - 1);
       const std::uint32_t sign = width(block.sources[i]) == 16 ? 0x8000u : 0x80000000u;
@@ -407,7 +412,7 @@ struct Expander {
   void overlaps(const Variant& base) {
     // Instructions that take several passes must not overwrite their sources: LLVM never lets them.
     if (mnemonic.find("sad_pk") != std::string::npos || mnemonic.find("mqsad") != std::string::npos ||
-        mnemonic.find("v_mad_u64") == 0 || mnemonic.find("v_mad_i64") == 0 || block.results[0] == "mask") {
+        mnemonic.find("v_mad_u64") == 0 || mnemonic.find("v_mad_i64") == 0 || block.results[0] == "mask" || block.tied) {
       return;
     }
     const int count = dwords(block.results[0]);
@@ -471,7 +476,7 @@ struct Expander {
       }
       add(v);
       // The result in the other half of a source's register.
-      if (which >= 0 && width(block.results[0]) == 16 && !(block.tied && which + 1 == static_cast<int>(block.sources.size()))) {
+      if (which >= 0 && width(block.results[0]) == 16 && !block.tied) {
         v.row = v.source_row[static_cast<std::size_t>(which)];
         add(v);
       }
@@ -526,7 +531,7 @@ struct Expander {
         add(v);
         v.negate[0] = false;
       }
-      if (dwords(block.sources[0]) != 1 || block.results[0] == "mask") continue;
+      if (dwords(block.sources[0]) != 1 || block.results[0] == "mask" || block.tied) continue;
       v.row = v.source_row[0];  // the destination is the source that other lanes read
       add(v);
     }
