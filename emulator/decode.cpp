@@ -241,6 +241,8 @@ void parse_line(std::string_view line, Instruction& in) {
       }
     }
   }
+  // v_cmp's mnemonic is printed without _dpp.
+  if (in.has("row_mask")) in.encoding = Encoding::dpp16;
   if (in.has("dpp8")) in.encoding = Encoding::dpp8;
 }
 

@@ -34,7 +34,7 @@ endif()
 wavetile_library(emulator_cli emulator/cli)
 target_link_libraries(wavetile_emulator_cli PUBLIC wavetile_emulator PRIVATE fmt::fmt)
 wavetile_program(wavetile-emu emulator/cli/emu_main.cpp)
-target_link_libraries(wavetile-emu PRIVATE wavetile_emulator_cli CLI11::CLI11 fmt::fmt nlohmann_json::nlohmann_json
+target_link_libraries(wavetile-emu PRIVATE wavetile_emulator_cli CLI11::CLI11 fmt::fmt
                                            wavetile_version)
 
 include(${PROJECT_SOURCE_DIR}/emulator/hsa/hsa.cmake)

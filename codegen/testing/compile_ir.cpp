@@ -88,7 +88,8 @@ class Jit : public HostCode {
     auto& library = jit_->getMainJITDylib();
     llvm::orc::SymbolMap map;
     for (const HostSymbol& s : symbols)
-      map[jit_->mangleAndIntern(s.name)] = {llvm::orc::ExecutorAddr::fromPtr(s.address), llvm::JITSymbolFlags::Exported};
+      map[jit_->mangleAndIntern(s.name)] = {llvm::orc::ExecutorAddr::fromPtr(s.address),
+                                            llvm::JITSymbolFlags::Exported};
     check(library.define(llvm::orc::absoluteSymbols(std::move(map))));
     library.addGenerator(checked(
         llvm::orc::DynamicLibrarySearchGenerator::GetForCurrentProcess(jit_->getDataLayout().getGlobalPrefix())));

@@ -6,7 +6,6 @@
 
 #include <fmt/format.h>
 #include <CLI/CLI.hpp>
-#include <nlohmann/json.hpp>
 
 #include "emulator/cli/arguments.h"
 #include "emulator/cli/trace.h"
@@ -143,7 +142,7 @@ int run(const Settings& s) {
     if (a->is_output() && outcome.completed) fmt::print("{}", a->result(s.print));
   }
   if (outcome.counters) {
-    fmt::print("{}\n", s.counters == "json" ? outcome.counters->to_json().dump(2) : outcome.counters->to_text());
+    fmt::print("{}\n", s.counters == "json" ? outcome.counters->to_json() : outcome.counters->to_text());
   }
   if (!outcome.reports.empty()) {
     fmt::print(stderr, "wavetile-emu: {} report{}\n", outcome.reports.size(), outcome.reports.size() == 1 ? "" : "s");

@@ -70,7 +70,7 @@ void add_vectors(std::vector<Operation>& t) {
   t.push_back(special("extract_at", 3, kAllKinds, 2, "$x1 = urem i32 $1, $#0\n$r = extractelement $A $0, i32 $x1"));
   t.push_back(special("insert", 4, kAllKinds, 2, "$r = insertelement $T $0, $B $1, i32 $#0"));
   t.push_back(special("insert_at", 2, kAllKinds, 3,
-                      "$x1 = urem i32 $2, $#0\n$r = insertelement $T $0, $B $1, i32 $x1"));
+                      "$x0 = lshr i32 $2, 8\n$x1 = urem i32 $x0, $#0\n$r = insertelement $T $0, $B $1, i32 $x1"));
   t.push_back(special("shuffle", 6, kAllKinds, 2, "$r = shufflevector $A $0, $A $1, $U"));
   t.push_back(special("build", 6, kAllKinds, 0, ""));
   for (const char* name : {"reduce_add", "reduce_mul", "reduce_and", "reduce_or", "reduce_xor", "reduce_smax",

@@ -20,11 +20,12 @@ std::uint64_t to_address(const void* p) { return reinterpret_cast<std::uint64_t>
 
 }  // namespace
 
-const std::vector<PoolInfo>& pools() {
+std::span<const PoolInfo> pools() {
   constexpr std::uint32_t kKernarg = HSA_AMD_MEMORY_POOL_GLOBAL_FLAG_KERNARG_INIT,
                           kFine = HSA_AMD_MEMORY_POOL_GLOBAL_FLAG_FINE_GRAINED,
                           kCoarse = HSA_AMD_MEMORY_POOL_GLOBAL_FLAG_COARSE_GRAINED;
-  static const std::vector<PoolInfo> all{
+  // Nothing that is destroyed: leaks are printed at the end of the process.
+  static constexpr PoolInfo all[] = {
       {Pool::system_fine, "fine-grained system memory", false, false, kFine},
       {Pool::system_kernarg, "kernel argument memory", false, false, kKernarg | kFine},
       {Pool::system_coarse, "coarse-grained system memory", false, false, kCoarse},

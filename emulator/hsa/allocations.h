@@ -12,6 +12,7 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -31,7 +32,7 @@ struct PoolInfo {
   std::uint32_t flags;  // hsa_amd_memory_pool_global_flag_t, which are hsa_region_global_flag_t too
 };
 /// In the order in which they are iterated.
-const std::vector<PoolInfo>& pools();
+std::span<const PoolInfo> pools();
 /// nullptr when the handle is none.
 const PoolInfo* find_pool(std::uint64_t handle);
 

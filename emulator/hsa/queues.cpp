@@ -6,6 +6,7 @@
 
 #include <fmt/format.h>
 
+#include "emulator/counters.h"
 #include "emulator/hsa/runtime.h"
 #include "emulator/wave.h"
 
@@ -109,21 +110,7 @@ std::optional<PacketError> Queue::wait_for(const Packet& packet) {
     destroyed |= signal == nullptr;
     return signal ? Signals::value(*signal).load(std::memory_order_acquire) : 0;
   };
-  const auto ready = [&] {
-    switch (packet_type(packet.header)) {
-      case HSA_PACKET_TYPE_BARRIER_AND:
-        return std::ranges::all_of(packet.barrier.dep_signal,
-                                   [&](hsa_signal_t s) { return s.handle == 0 || value(s) == 0; });
-      case HSA_PACKET_TYPE_BARRIER_OR:
-        return std::ranges::any_of(packet.barrier.dep_signal,
-                                   [&](hsa_signal_t s) { return s.handle != 0 && value(s) == 0; });
-      default: {
-        const hsa_amd_barrier_value_packet_t& p = packet.barrier_value;
-        return p.signal.handle == 0 ||
-               satisfied(static_cast<hsa_signal_condition_t>(p.cond), value(p.signal) & p.mask, p.value);
-      }
-    }
-  };
+  const auto ready = [&] { return barrier_passes(packet, value); };
   runtime_.signals.waiters.wait([&] { return inactive_ || ready() || destroyed; }, Waiters::Clock::time_point::max());
   if (inactive_ && !ready()) stop_ = true;  // it will never complete
   if (!destroyed) return std::nullopt;
@@ -134,16 +121,7 @@ std::optional<PacketError> Queue::launch(const Packet& packet, std::uint64_t pos
   const hsa_kernel_dispatch_packet_t& p = packet.dispatch;
   const Executables::Launchable kernel = runtime_.executables.launchable(p.kernel_object);
   if (auto error = check_dispatch(p, kernel, runtime_.emulator.chip(), runtime_.emulator.memory())) return error;
-  Dispatch d;
-  d.kernel_object = p.kernel_object;
-  d.kernarg = reinterpret_cast<std::uint64_t>(p.kernarg_address);
-  d.grid = {p.grid_size_x, p.grid_size_y, p.grid_size_z};
-  d.workgroup = {p.workgroup_size_x, p.workgroup_size_y, p.workgroup_size_z};
-  d.private_bytes = p.private_segment_size;
-  d.group_bytes = p.group_segment_size;
-  d.packet_address = reinterpret_cast<std::uint64_t>(packet_at(position));
-  d.queue_address = reinterpret_cast<std::uint64_t>(amd_);
-  d.dispatch_id = static_cast<std::uint32_t>(position);
+  Dispatch d = dispatch_of(p, packet_at(position), amd_, position);
   d.name = kernel.kernel.name;
   const Outcome outcome = runtime_.emulator.run(d, &stop_);
   runtime_.reports += outcome.reports.size();
@@ -154,6 +132,7 @@ std::optional<PacketError> Queue::launch(const Packet& packet, std::uint64_t pos
     std::fputs(text.c_str(), stderr);
     if (r.fatal && !fatal) fatal = &r;
   }
+  if (outcome.counters) std::fputs(outcome.counters->to_text().c_str(), stderr);
   if (!fatal) return std::nullopt;
   const hsa_status_t status = status_of(*fatal);
   if (status == static_cast<hsa_status_t>(HSA_STATUS_ERROR_MEMORY_FAULT)) runtime_.memory_fault(fatal->data);

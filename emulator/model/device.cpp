@@ -19,7 +19,8 @@ std::uint64_t timestamp() {
   return static_cast<std::uint64_t>(t.tv_sec) * 1'000'000'000 + static_cast<std::uint64_t>(t.tv_nsec);
 }
 
-Device::Device(const Options& options) : emulator(options), host_memory(emulator.memory()) {
+Device::Device(const Options& options)
+    : emulator(options), host_memory(emulator.memory()), kernel_names(emulator.memory()) {
   emulator.memory().set_resolver(
       [this](std::uint64_t address, std::size_t bytes) { return host_memory.resolve(address, bytes); });
 }
@@ -50,7 +51,13 @@ void Device::allocated(void* address, std::uint64_t bytes, std::uint32_t flags) 
   if (flags & kExecutable) emulator.add_code(address, bytes);
 }
 
+void Device::forget_code() {
+  emulator.invalidate_code();
+  kernel_names.forget();
+}
+
 void Device::freed(void* address) {
+  kernel_names.forget();
   emulator.remove_code(address);
   emulator.memory().remove(address);
 }

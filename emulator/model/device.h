@@ -14,6 +14,7 @@
 #include "emulator/emulator.h"
 #include "emulator/model/host_memory.h"
 #include "emulator/model/interface.h"
+#include "emulator/model/kernel_names.h"
 
 namespace wavetile::emu::model {
 
@@ -48,8 +49,12 @@ class Device {
   /// Moves with every wake().
   std::uint64_t wakes() const { return wakes_.load(std::memory_order_relaxed); }
 
+  /// The contents of code memory have changed.
+  void forget_code();
+
   Emulator emulator;
   HostMemory host_memory;
+  KernelNames kernel_names;
 
  private:
   SetEvent set_event_ = nullptr;

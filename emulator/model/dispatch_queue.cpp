@@ -6,6 +6,8 @@
 
 #include <fmt/format.h>
 
+#include "emulator/counters.h"
+
 namespace wavetile::emu::model {
 namespace {
 
@@ -138,15 +140,17 @@ DispatchQueue::Error DispatchQueue::launch(const Packet& packet, std::uint64_t p
     return error(HSA_STATUS_ERROR_INVALID_CODE_OBJECT, "kernel_object {:#x} is no kernel descriptor", p.kernel_object);
   }
   device_.host_memory.refresh();
-  const Dispatch d = hsa::dispatch_of(p, packet_at(position), queue_, position);
+  Dispatch d = hsa::dispatch_of(p, packet_at(position), queue_, position);
+  d.name = device_.kernel_names.find(p.kernel_object);
   const Outcome outcome = device_.emulator.run(d, &stopping());
   const Report* fatal = nullptr;
   for (const Report& r : outcome.reports) {
     std::fputs(r.text.c_str(), stderr);
     if (r.fatal && !fatal) fatal = &r;
   }
+  if (outcome.counters) std::fputs(outcome.counters->to_text().c_str(), stderr);
   if (!fatal) return std::nullopt;
-  return error(hsa::status_of(*fatal), "kernel {:#x} was stopped: {}", p.kernel_object, fatal->kind);
+  return error(hsa::status_of(*fatal), "kernel '{}' was stopped: {}", fatal->kernel, fatal->kind);
 }
 
 // The runtime makes instruction caches forget code that it has loaded, and does nothing else in this way.
@@ -163,7 +167,7 @@ DispatchQueue::Error DispatchQueue::run_commands(const Packet& packet) {
     const std::uint32_t header = commands[i], opcode = header >> 8 & 0xff, length = (header >> 16 & 0x3fff) + 2;
     if (header >> 30 != 3 || (opcode != kNop && opcode != kAcquireMemory) || length > dwords - i)
       return error(HSA_STATUS_ERROR_INVALID_PACKET_FORMAT, "PM4 command {:#010x}", header);
-    if (opcode == kAcquireMemory) device_.emulator.invalidate_code();
+    if (opcode == kAcquireMemory) device_.forget_code();
     i += length;
   }
   return std::nullopt;

@@ -127,27 +127,31 @@ Entry wait(F) {
           }};
 }
 
-// s_waitcnt_vscnt null, 2: the count is a register's plus the constant; only null is ever used.
-template <class F>
-Entry wait_one(F) {
-  return {Class::wait, [](const Instruction& in, Op& op, const BindContext& c) {
-            const Source base = source(in, 0, Type::b32, c);
-            if (base.kind != Source::Kind::scalar || base.reg != kNull) {
-              throw Unsupported(fmt::format("a counter's register in '{}'", in.text));
-            }
-            op.imm = F{}(count(simm16(in), 63));
-            op.run = run_wait;
+// s_waitcnt_vscnt null, 2: at most the register's value plus the constant.
+template <int Monitor::Wait::*Field>
+void run_wait_sum(Wave& w, const Op& op) {
+  if (!w.launch->monitor) return;
+  const auto most = static_cast<int>((scalar_value<std::uint32_t>(w, op.src[0]) & 63) + (op.imm & 63));
+  Monitor::Wait wait;
+  wait.*Field = most >= 63 ? -1 : most;
+  w.launch->monitor->wait(w, op, wait);
+}
+
+Entry wait_one(Run run) {
+  return {Class::wait, [run](const Instruction& in, Op& op, const BindContext& c) {
+            op.src[0] = source(in, 0, Type::b32, c);
+            op.imm = simm16(in);
+            op.run = run;
           }};
 }
 
 void add_waits(Table& t) {
-  constexpr std::int64_t kNo = kNotWaited;
   t.add("s_waitcnt", wait([](const Chip& chip, std::int64_t bits) { return waitcnt(chip, bits); }));
   t.add("s_wait_idle", wait([](const Chip&, std::int64_t) { return counts(0, 0, 0, 0); }));
-  t.add("s_waitcnt_vmcnt", wait_one([](std::int64_t n) { return counts(n, kNo, kNo, kNo); }));
-  t.add("s_waitcnt_vscnt", wait_one([](std::int64_t n) { return counts(kNo, n, kNo, kNo); }));
-  t.add("s_waitcnt_lgkmcnt", wait_one([](std::int64_t n) { return counts(kNo, kNo, n, kNo); }));
-  t.add("s_waitcnt_expcnt", wait_one([](std::int64_t n) { return counts(kNo, kNo, kNo, n); }));
+  t.add("s_waitcnt_vmcnt", wait_one(run_wait_sum<&Monitor::Wait::vm>));
+  t.add("s_waitcnt_vscnt", wait_one(run_wait_sum<&Monitor::Wait::vs>));
+  t.add("s_waitcnt_lgkmcnt", wait_one(run_wait_sum<&Monitor::Wait::lgkm>));
+  t.add("s_waitcnt_expcnt", wait_one(run_wait_sum<&Monitor::Wait::exp>));
   t.add("s_barrier", plain(Class::barrier, [](Wave& w, const Op& op) {
           w.status = Status::barrier;
           if (w.launch->monitor) w.launch->monitor->barrier_arrive(w, op);

@@ -1,6 +1,7 @@
 // What the matrix instructions share: the product of small matrices, row by row.
 #pragma once
 
+#include <algorithm>
 #include <cmath>
 #include <cstdint>
 #if defined(__FMA__)
@@ -50,14 +51,21 @@ inline void multiply_tile(float* c, const float* a, const float* b, int depth, i
 #endif
 }
 
-/// One row of a C or D operand: `count` lanes of a register, or a constant in all of them.
+/// `count` values, a multiple of 4. A copy of a size that is not known before is a call.
+template <class T>
+void copy_row(const T* from, T* to, int count) {
+  for (int i = 0; i < count; i += 4) std::memcpy(to + i, from + i, 4 * sizeof(T));
+}
+
+/// One row of a C operand: `count` lanes of a register, or a constant in all of them.
 template <class T>
 void read_row(const Wave& w, const Source& s, int reg, int lane, T* to, int count) {
+  static_assert(sizeof(T) == 4);
   if (s.kind == Source::Kind::vector) {
-    std::memcpy(to, w.row(s.reg + reg) + lane, sizeof(T) * static_cast<std::size_t>(count));
+    copy_row(reinterpret_cast<const T*>(w.row(s.reg + reg) + lane), to, count);
   } else {
-    std::uint32_t word = s.kind == Source::Kind::scalar ? w.s[s.reg] : static_cast<std::uint32_t>(s.value);
-    for (int i = 0; i < count; ++i) std::memcpy(to + i, &word, sizeof word);
+    const std::uint32_t word = s.kind == Source::Kind::scalar ? w.s[s.reg] : static_cast<std::uint32_t>(s.value);
+    std::fill_n(to, count, std::bit_cast<T>(word));
   }
 }
 

@@ -78,11 +78,13 @@ struct Byte {
 };
 using Fp8 = Byte<fp8_to_f32>;
 using Bf8 = Byte<bf8_to_f32>;
+// As f32, which holds the sums of up to 64 products.
 struct Integer {
-  using Value = std::int32_t;
-  static void read(const Wave& w, int reg, int at, std::int32_t* to) {
+  using Value = float;
+  static void read(const Wave& w, int reg, int at, float* to) {
     const std::uint32_t* row = w.row(reg + at / 4);
-    for (int i = 0; i < kLanes; ++i) to[i] = static_cast<std::int8_t>(row[i] >> (at % 4 * 8));
+    const int left = 24 - at % 4 * 8;
+    for (int i = 0; i < kLanes; ++i) to[i] = static_cast<float>(static_cast<std::int32_t>(row[i] << left) >> 24);
   }
 };
 struct Double {
@@ -121,8 +123,8 @@ void read_factor(const Wave& w, int reg, const Shape& shape, const Controls& con
     for (int block = 0; block < shape.blocks; ++block) {
       const int source = is_a ? (block >> controls.cbsz << controls.cbsz) + controls.abid : block;
       for (int g = 0; g < groups; ++g) {
-        std::memcpy(to + (block * shape.depth + g * n + at) * shape.rows,
-                    from + shape.rows * (source + shape.blocks * g), sizeof(T) * static_cast<std::size_t>(shape.rows));
+        copy_row(from + shape.rows * (source + shape.blocks * g), to + (block * shape.depth + g * n + at) * shape.rows,
+                 shape.rows);
       }
     }
   }
@@ -167,7 +169,7 @@ void write_sums(Wave& w, int reg, const Shape& shape, const T* from) {
     for (int row = 0; row < shape.rows; ++row, from += shape.rows) {
       const Place p = place<T>(shape, block, row);
       if constexpr (sizeof(T) == 4) {
-        std::memcpy(w.row(reg + p.reg) + p.lane, from, 4 * static_cast<std::size_t>(shape.rows));
+        copy_row(from, reinterpret_cast<T*>(w.row(reg + p.reg) + p.lane), shape.rows);
       } else {
         for (int i = 0; i < shape.rows; ++i) {
           const auto bits = std::bit_cast<std::uint64_t>(from[i]);
@@ -181,29 +183,53 @@ void write_sums(Wave& w, int reg, const Shape& shape, const T* from) {
 
 // --- products
 
-float step(float a, float b, float c) { return std::fma(a, b, c); }
-double step(double a, double b, double c) { return std::fma(a, b, c); }
-std::int32_t step(std::int32_t a, std::int32_t b, std::int32_t c) {
-  return static_cast<std::int32_t>(static_cast<std::uint32_t>(c) + static_cast<std::uint32_t>(a * b));
+template <int n, class T>
+void multiply_rows(const T* a, const T* b, T* c, int depth) {
+  for (int row = 0; row < n; ++row) {
+    T sum[n];
+    std::memcpy(sum, c + row * n, sizeof sum);
+    for (int k = 0; k < depth; ++k) {
+      for (int i = 0; i < n; ++i) sum[i] = std::fma(a[k * n + row], b[k * n + i], sum[i]);
+    }
+    std::memcpy(c + row * n, sum, sizeof sum);
+  }
 }
 
 template <class T>
 void multiply_block(const Shape& shape, const T* a, const T* b, T* c) {
   const int n = shape.rows;
-  if constexpr (std::is_same_v<T, float>) {
-    if (n % kTile == 0) {
-      for (int row = 0; row < n; row += kTile) {
-        for (int column = 0; column < n; column += kTile) {
-          multiply_tile(c + row * n + column, a + row, b + column, shape.depth, n);
-        }
+  if (n == 4) {
+    multiply_rows<4>(a, b, c, shape.depth);
+  } else if constexpr (std::is_same_v<T, double>) {
+    multiply_rows<kTile>(a, b, c, shape.depth);
+  } else {
+    for (int row = 0; row < n; row += kTile) {
+      for (int column = 0; column < n; column += kTile) {
+        multiply_tile(c + row * n + column, a + row, b + column, shape.depth, n);
       }
-      return;
     }
   }
-  for (int row = 0; row < n; ++row) {
-    for (int k = 0; k < shape.depth; ++k) {
-      for (int i = 0; i < n; ++i) c[row * n + i] = step(a[k * n + row], b[k * n + i], c[row * n + i]);
-    }
+}
+
+// C as `product` goes on from it, and D as it ends. i32's sums are added to f32's, which began at 0.
+template <class Format>
+void begin_sums(const Wave& w, const Op& op, const Shape& shape, typename Format::Value* product) {
+  if constexpr (std::is_same_v<Format, Integer>) {
+    std::fill_n(product, shape.rows * shape.rows * shape.blocks, 0.0f);
+  } else {
+    read_sums(w, op.src[2], shape, product);
+  }
+}
+template <class Format>
+void end_sums(Wave& w, const Op& op, const Shape& shape, const typename Format::Value* product) {
+  if constexpr (std::is_same_v<Format, Integer>) {
+    alignas(64) std::uint32_t sums[kMostResults];
+    read_sums(w, op.src[2], shape, sums);
+    const int n = shape.rows * shape.rows * shape.blocks;
+    for (int i = 0; i < n; ++i) sums[i] += static_cast<std::uint32_t>(static_cast<std::int32_t>(product[i]));
+    write_sums(w, op.dst[0].reg, shape, sums);
+  } else {
+    write_sums(w, op.dst[0].reg, shape, product);
   }
 }
 
@@ -223,7 +249,7 @@ void run_mfma(Wave& w, const Op& op) {
   if (std::is_same_v<T, double>) controls.blgp = 0;
   read_factor<A>(w, op.src[0].reg, shape, controls, true, a);
   read_factor<B>(w, op.src[1].reg, shape, controls, false, b);
-  read_sums(w, op.src[2], shape, c);
+  begin_sums<A>(w, op, shape, c);
   if constexpr (std::is_same_v<T, double>) {
     if (signs & 1) negate(a, factors * shape.blocks);
     if (signs & 2) negate(b, factors * shape.blocks);
@@ -232,7 +258,7 @@ void run_mfma(Wave& w, const Op& op) {
   for (int block = 0; block < shape.blocks; ++block) {
     multiply_block(shape, a + block * factors, b + block * factors, c + block * results);
   }
-  write_sums(w, op.dst[0].reg, shape, c);
+  end_sums<A>(w, op, shape, c);
 }
 
 // The numbers of A that are there, and the k that each belongs to. `bits` of a number.
@@ -244,7 +270,7 @@ void run_smfmac(Wave& w, const Op& op) {
   alignas(64) T a[kMostFactors], b[kMostFactors], c[kMostResults];
   read_factor<A>(w, op.src[0].reg, stored, {}, true, a);
   read_factor<B>(w, op.src[1].reg, shape, {.cbsz = 0, .abid = 0, .blgp = controls.blgp}, false, b);
-  read_sums(w, op.src[2], shape, c);
+  begin_sums<A>(w, op, shape, c);
   const std::uint32_t* choices = w.row(op.src[3].reg);
   const int per_lane = stored.per_lane(), rows = shape.rows;
   const int first = controls.cbsz == 0 ? controls.abid * 2 * per_lane : 0;  // bit
@@ -252,10 +278,11 @@ void run_smfmac(Wave& w, const Op& op) {
     for (int at = 0; at < stored.depth; ++at) {
       const int lane = row + rows * (at / per_lane), bit = first + 2 * (at % per_lane);
       const int k = at / 2 * 4 + static_cast<int>(choices[lane] >> bit & 3);
-      for (int i = 0; i < rows; ++i) c[row * rows + i] = step(a[at * rows + row], b[k * rows + i], c[row * rows + i]);
+      const T factor = a[at * rows + row];
+      for (int i = 0; i < rows; ++i) c[row * rows + i] = std::fma(factor, b[k * rows + i], c[row * rows + i]);
     }
   }
-  write_sums(w, op.dst[0].reg, shape, c);
+  end_sums<A>(w, op, shape, c);
 }
 
 // --- the table

@@ -9,8 +9,6 @@
 // i32 sums wrap, or saturate at the end with clamp.
 #include "emulator/ops/matrix.h"
 
-#include <algorithm>
-
 #include "emulator/ops/packed.h"
 
 namespace wavetile::emu::WAVETILE_EMULATOR_LEVEL {
@@ -26,13 +24,15 @@ struct Tile {
 
 struct HalfRow {
   static void widen(const std::uint16_t* from, float* to) { f16_to_f32(from, to, kTile); }
-  static std::uint16_t narrow(float f) { return f32_to_f16(f); }
+  static void narrow(const float* from, std::uint16_t* to) { f32_to_f16(from, to, kTile, kNearest); }
 };
 struct BrainRow {
   static void widen(const std::uint16_t* from, float* to) {
     for (int i = 0; i < kTile; ++i) to[i] = bf16_to_f32(from[i]);
   }
-  static std::uint16_t narrow(float f) { return f32_to_bf16(f); }
+  static void narrow(const float* from, std::uint16_t* to) {
+    for (int i = 0; i < kTile; ++i) to[i] = f32_to_bf16(from[i]);
+  }
 };
 
 // 16 lanes of 8 registers, two values in each. neg_lo and neg_hi are of the even and the odd k.
@@ -106,48 +106,47 @@ void run_to_half(Wave& w, const Op& op) {
   for (int m = 0; m < kTile; ++m) {
     const Place p = place(w, m);
     std::uint32_t* row = w.row(op.dst[0].reg + p.reg) + p.lane;
-    for (int i = 0; i < kTile; ++i) {
-      row[i] = (row[i] & (0xffff0000u >> shift)) | std::uint32_t{Format::narrow(t.c[m][i])} << shift;
-    }
+    alignas(32) std::uint16_t half[kTile];
+    Format::narrow(t.c[m], half);
+    for (int i = 0; i < kTile; ++i) row[i] = (row[i] & (0xffff0000u >> shift)) | std::uint32_t{half[i]} << shift;
   }
 }
 
 // Bytes or nibbles of 16 lanes, signed where neg_lo says so.
 template <int bits>
-void read_integers(const Wave& w, const Op& op, int s, std::int32_t (*to)[kTile]) {
+void read_integers(const Wave& w, const Op& op, int s, float (*to)[kTile]) {
   constexpr int kPerWord = 32 / bits;
   const bool is_signed = packed_flag(op, kNegateLow, s);
   for (int k = 0; k < kTile; ++k) {
     const std::uint32_t* row = w.row(op.src[s].reg + k / kPerWord);
+    const int left = 32 - bits * (k % kPerWord + 1);
     for (int i = 0; i < kTile; ++i) {
-      const std::uint32_t top = row[i] << (32 - bits * (k % kPerWord + 1));
-      to[k][i] =
-          is_signed ? static_cast<std::int32_t>(top) >> (32 - bits) : static_cast<std::int32_t>(top >> (32 - bits));
+      const std::int32_t value = static_cast<std::int32_t>(row[i] << left) >> (32 - bits);
+      to[k][i] = static_cast<float>(is_signed ? value : value & ((1 << bits) - 1));
     }
   }
 }
 
+// The sums of products stay below 16 * 255 * 255 < 2^24: f32 holds them.
 template <int bits>
 void run_to_i32(Wave& w, const Op& op) {
-  alignas(64) std::int32_t a[kTile][kTile], b[kTile][kTile], c[kTile][kTile];
-  read_integers<bits>(w, op, 0, a);
-  read_integers<bits>(w, op, 1, b);
+  Tile t;
+  read_integers<bits>(w, op, 0, t.a);
+  read_integers<bits>(w, op, 1, t.b);
+  std::memset(t.c, 0, sizeof t.c);
+  multiply_tile(t.c[0], t.a[0], t.b[0], kTile, kTile);
   for (int m = 0; m < kTile; ++m) {
     const Place p = place(w, m);
-    read_row(w, op.src[kSourceC], p.reg, p.lane, c[m], kTile);
-  }
-  for (int m = 0; m < kTile; ++m) {
-    alignas(64) std::int32_t sum[kTile] = {};
-    for (int k = 0; k < kTile; ++k) {
-      for (int n = 0; n < kTile; ++n) sum[n] += a[k][m] * b[k][n];
-    }
+    alignas(64) std::int32_t sum[kTile];
+    read_row(w, op.src[kSourceC], p.reg, p.lane, sum, kTile);
     for (int n = 0; n < kTile; ++n) {
-      const std::int64_t exact = std::int64_t{c[m][n]} + sum[n];
-      c[m][n] =
-          static_cast<std::int32_t>(op.clamp ? std::clamp<std::int64_t>(exact, -0x80000000ll, 0x7fffffffll) : exact);
+      const auto product = static_cast<std::int32_t>(t.c[m][n]);
+      const auto wrapped =
+          static_cast<std::int32_t>(static_cast<std::uint32_t>(sum[n]) + static_cast<std::uint32_t>(product));
+      const bool overflow = ((wrapped ^ sum[n]) & (wrapped ^ product)) < 0;
+      sum[n] = op.clamp && overflow ? (product < 0 ? -0x7fffffff - 1 : 0x7fffffff) : wrapped;
     }
-    const Place p = place(w, m);
-    std::memcpy(w.row(op.dst[0].reg + p.reg) + p.lane, c[m], sizeof c[m]);
+    std::memcpy(w.row(op.dst[0].reg + p.reg) + p.lane, sum, sizeof sum);
   }
 }
 

@@ -8,6 +8,7 @@
 #include <numeric>
 #include <thread>
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include "tests/emulator/compiler.h"
@@ -15,6 +16,9 @@
 
 namespace wavetile::emu::model {
 namespace {
+
+using testing::AllOf;
+using testing::HasSubstr;
 
 // c[i] = a[i] OPERATION b[i]
 constexpr const char* kBinary = R"(
@@ -238,6 +242,19 @@ TEST(Model, StopsAtInstructionsThatDoNotExist) {
   EXPECT_TRUE(eventually([&] { return queue.error() == 0x40000000; })) << queue.error();
 }
 
+TEST(Model, ReportsNameTheKernel) {
+  Harness h("gfx1100");
+  const Vectors v(h);
+  v.arguments->b = nullptr;
+  AqlQueue queue(h);
+  testing::internal::CaptureStderr();
+  queue.submit(dispatch(h.load(binary("gfx1100", "add"), "binary"), v.arguments, Vectors::kCount, nullptr));
+  EXPECT_TRUE(eventually([&] { return queue.error() == 0x20000000; })) << queue.error();
+  EXPECT_THAT(testing::internal::GetCapturedStderr(),
+              AllOf(HasSubstr("near the null pointer"), HasSubstr("at kernel binary + 0x"),
+                    HasSubstr("kernel 'binary' was stopped")));
+}
+
 TEST(Model, FreedMemoryIsNoLongerAccessible) {
   Harness h("gfx1151");
   const Vectors v(h);
@@ -276,8 +293,8 @@ TEST(Model, KernelsReachMemoryOfTheProgram) {
     queue.submit(dispatch(kernel, v.arguments, Vectors::kCount, nullptr));
     EXPECT_TRUE(eventually([&] { return queue.error() == 0x20000000; })) << queue.error();
   }
-  munmap(constant, 8192);  // what was known of it must be forgotten
   AqlQueue queue(h);
+  mprotect(constant, 8192, PROT_NONE);  // what was known of it must be forgotten
   queue.submit(dispatch(kernel, v.arguments, Vectors::kCount, nullptr));
   EXPECT_TRUE(eventually([&] { return queue.error() == 0x20000000; })) << queue.error();
 }
