@@ -457,7 +457,7 @@ def to_lds():
 
 def buffer_blocks(family):
   word3 = 0x31016000 if family == 'rdna3' else 0x00027000
-  raw = {'s[8:9]': '&0', 's10': 0x400, 's11': word3}
+  raw = {'s[8:9]': '&0', 's10': 0x800, 's11': word3}
   forms = [('{0}{1}v2, s[8:11], s4 offen offset:8', {**raw, 'v2': '#14+4', 's4': 16}, lambda lane: 28 + 20 * lane),
            ('{0}{1}off, s[8:11], 0 offset:64', raw, lambda lane: 64)]
   space_moves(family, 'buffer', forms[:1], one_memory)
