@@ -246,7 +246,8 @@ void parse_line(std::string_view line, Instruction& in) {
   if (in.has("dpp8")) in.encoding = Encoding::dpp8;
 }
 
-// LLVM 22 loses a bit of the last lane's where it prints v_fma_mixlo_f16 and v_fma_mixhi_f16. The control word is the last.
+// LLVM 22 loses a bit of the last lane's where it prints v_fma_mixlo_f16 and v_fma_mixhi_f16. The control word is the
+// last.
 void correct_quad_perm(Instruction& in) {
   const auto m = std::ranges::find(in.modifiers, "quad_perm", &Modifier::name);
   if (in.encoding != Encoding::dpp16 || m == in.modifiers.end()) return;

@@ -3,7 +3,7 @@ import struct
 from fractions import Fraction
 
 from floats import BF16, F16, F32, F64
-from states import case, initial_scalar, initial_scratch, initial_vector, initial_word, target
+from states import case, initial_scratch, initial_vector, initial_word, target
 from vector_int import M32, M64, s
 
 ACTIVE = [0, 1, 5, 31]
@@ -81,17 +81,6 @@ def loaded(space, address, kind, old):
 
 def stored(kind, value):
   return value >> 16 if STORES[kind][1] else value
-
-
-def load_before(kind):
-  # Whether a 16-bit load keeps the other half depends on error correction: it is 0 here.
-  half = LOADS[kind][2]
-  return {} if half is None else {'v10': 0xaaaa if half else 0xbbbb0000}
-
-
-def merged_half(kind):
-  half = LOADS[kind][2]
-  return 0
 
 
 def count_of(size):
@@ -261,7 +250,6 @@ def ds_atomics(family):
       for returns in (False, True):
         text = 'ds_mskor%s_%s %sv1, %s, %s offset:8' % ('_rtn' if returns else '', kind, registers(10, count) + ', ' if returns else '',
                                                         registers(2, count), registers(4, count))
-        mask = [0xf0, 0xf0]
         state, seeded, operand, after = atomic(text, returns, size, lambda o, d, m: o & ~d | m, old, [0xf0, 0xff], step, address, lds(), [6, 9])
         second = {lane: [6, 9][i % 2] for i, lane in enumerate(ACTIVE)}
         emit_atomic(text, state, seeded, {**lanes_state(registers(2, count), operand), **lanes_state(registers(4, count), second)}, after)
@@ -469,7 +457,7 @@ def to_lds():
 
 def buffer_blocks(family):
   word3 = 0x31016000 if family == 'rdna3' else 0x00027000
-  raw = {'s[8:9]': '&0', 's10': 0x400, 's11': word3}
+  raw = {'s[8:9]': '&0', 's10': 0x800, 's11': word3}
   forms = [('{0}{1}v2, s[8:11], s4 offen offset:8', {**raw, 'v2': '#14+4', 's4': 16}, lambda lane: 28 + 20 * lane),
            ('{0}{1}off, s[8:11], 0 offset:64', raw, lambda lane: 64)]
   space_moves(family, 'buffer', forms[:1], one_memory)
