@@ -40,7 +40,8 @@ class Walker {
   }
 
  private:
-  void add(const Instruction& in, bool second, const std::array<std::byte, sizeof(Words)>& bytes, std::size_t size = 0) {
+  void add(const Instruction& in, bool second, const std::array<std::byte, sizeof(Words)>& bytes,
+           std::size_t size = 0) {
     if (excluded(in.mnemonic)) return;
     const std::string name = opcode_class(chip_, in, second);
     if (name.empty()) return;
@@ -188,18 +189,31 @@ std::string opcode_class(const Chip& chip, const Instruction& in, bool second_ha
   if (word >> 30 == 0b10) return scalar_class(word);
   const std::uint32_t source0 = dword(in, 1) & 0x1ff;
   switch (word >> 26) {
-    case 0b110000: return cdna ? "SMEM" : "";
-    case 0b110011: return cdna || word >> 24 != 0xcc ? "" : form("VOP3P", source0, family);
-    case 0b110100: return !cdna ? "" : word >> 23 != 0b110100111 ? "VOP3" : in.mnemonic.find("mfma") != std::string::npos || in.mnemonic.find("smfmac") != std::string::npos || in.mnemonic.find("accvgpr") != std::string::npos ? "VOP3P-MAI" : "VOP3P";
-    case 0b110101: return cdna ? "" : form("VOP3", source0, family);
-    case 0b110110: return "DS";
+    case 0b110000:
+      return cdna ? "SMEM" : "";
+    case 0b110011:
+      return cdna || word >> 24 != 0xcc ? "" : form("VOP3P", source0, family);
+    case 0b110100:
+      return !cdna                       ? ""
+             : word >> 23 != 0b110100111 ? "VOP3"
+             : in.mnemonic.find("mfma") != std::string::npos || in.mnemonic.find("smfmac") != std::string::npos ||
+                     in.mnemonic.find("accvgpr") != std::string::npos
+                 ? "VOP3P-MAI"
+                 : "VOP3P";
+    case 0b110101:
+      return cdna ? "" : form("VOP3", source0, family);
+    case 0b110110:
+      return "DS";
     case 0b110111: {
       static constexpr std::array<const char*, 4> kSegments{"FLAT", "SCRATCH", "GLOBAL", ""};
       return kSegments[word >> (cdna ? 14 : 16) & 3];
     }
-    case 0b111000: return "MUBUF";
-    case 0b111101: return cdna ? "" : "SMEM";
-    default: return "";
+    case 0b111000:
+      return "MUBUF";
+    case 0b111101:
+      return cdna ? "" : "SMEM";
+    default:
+      return "";
   }
 }
 

@@ -44,8 +44,15 @@ std::uint64_t Checks::shadow_address(const Wave& w, const Access& a, int lane) c
 
 std::vector<Checks::Run>& Checks::runs(const Wave& w, const Access& a) {
   runs_.clear();
-  const bool may_repeat = a.kind == AccessKind::load;  // lanes that read the same
-  for (std::uint64_t left = a.mask; left != 0; left &= left - 1) {
+  const bool may_repeat = a.kind == AccessKind::load && a.space != Space::scratch;  // lanes that read the same
+  std::uint64_t mask = a.mask;
+  // Matrix fragments are read twice or four times, each by 16 lanes.
+  for (int first = 16; may_repeat && first < w.lanes && a.address[first] == a.address[0]; first += 16) {
+    if ((mask >> first & mask & 0xffff) != (mask >> first & 0xffff)) break;
+    if (!std::equal(a.address, a.address + 16, a.address + first)) break;
+    mask &= ~(std::uint64_t{0xffff} << first);
+  }
+  for (std::uint64_t left = mask; left != 0; left &= left - 1) {
     const int lane = std::countr_zero(left);
     const std::uint64_t at = shadow_address(w, a, lane);
     if (!runs_.empty()) {
@@ -109,17 +116,16 @@ void Checks::access(Wave& w, const Op& op, const Access& a) {
     if (atomicity == kAtomic && a.kind != AccessKind::store) {
       // Before this access takes its place as the last write.
       for (std::uint64_t i = 0; i < length; i += a.bytes) {
-        RaceLine& line = at.shadow->races(at.offset + i, dispatch_);
-        const Cell& cell = line.split ? (*line.split)[(at.offset + i) % kLineBytes / 4] : line.whole;
+        const Cell& cell = at.shadow->races(at.offset + i, dispatch_).at(at.offset + i);
         const std::uint64_t key = (r.begin + i) ^ (lds ? std::uint64_t{state(*w.workgroup).number + 1} << 40 : 0);
-        clocks_.read_atomically(*s.clock, key, cell.write, stream, time, lds);
-        if (a.kind == AccessKind::atomic) clocks_.chain(*s.clock, key, cell.write, mine.with_bytes(15));
+        clocks_.read_atomically(*s.clock, key, cell.last(), stream, time, lds);
+        if (a.kind == AccessKind::atomic) clocks_.chain(*s.clock, key, cell.last(), mine.with_bytes(15));
       }
     }
     for (std::uint64_t done = 0; done < length;) {
-      const std::uint64_t offset = at.offset + done, from = offset % kLineBytes;
-      const std::uint64_t n = std::min(length - done, kLineBytes - from);
-      check.line(at.shadow->races(offset, dispatch_), r.begin + done - from, static_cast<unsigned>(from),
+      const std::uint64_t offset = at.offset + done, from = offset % kQuadBytes;
+      const std::uint64_t n = std::min(length - done, kQuadBytes - from);
+      check.quad(at.shadow->races(offset, dispatch_), r.begin + done - from, static_cast<unsigned>(from),
                  static_cast<unsigned>(from + n), r.lane);
       done += n;
     }
@@ -138,8 +144,9 @@ void Checks::load_undefined(const Wave& w, const Op& op, const Access& a) {
   const std::string& name = op.instruction->mnemonic;
   const bool sign_extends = name.find("_i8") != name.npos || name.find("_i16") != name.npos ||
                             name.find("sbyte") != name.npos || name.find("sshort") != name.npos;
-  for (std::uint64_t left = a.mask; left != 0; left &= left - 1) {
-    const int lane = std::countr_zero(left);
+  // Downwards, so that the origin is that of the first lane.
+  for (int lane = w.lanes - 1; lane >= 0; --lane) {
+    if ((a.mask >> lane & 1) == 0) continue;
     const std::uint64_t at = shadow_address(w, a, lane);
     const Place place_of = place(w, a, {at, at + a.bytes, lane});
     if (!place_of.shadow) continue;

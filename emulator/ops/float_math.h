@@ -14,6 +14,11 @@ inline float ceil_of(float x) { return __builtin_ceilf(x); }
 inline double ceil_of(double x) { return __builtin_ceil(x); }
 inline float trunc_of(float x) { return __builtin_truncf(x); }
 inline double trunc_of(double x) { return __builtin_trunc(x); }
+/// Signalling NaNs become quiet, as in all arithmetic; the functions above let them through.
+template <class T>
+T quiet(T x) {
+  return is_nan(x) ? quieted(x) : x;
+}
 inline float magnitude(float x) { return __builtin_fabsf(x); }
 inline double magnitude(double x) { return __builtin_fabs(x); }
 

@@ -103,7 +103,7 @@ void add_carries(Table& t) {
   for (const char* name : {"v_subrev_co_ci_u32", "v_subbrev_co_u32"}) t.add(name, carrying(SubRevBorrow{}));
 }
 
-// a b + c in 64 bits; the bit is the carry out of them, or the signed overflow.
+// a b + c in 64 bits; the bit is the one above them in the exact sum: the carry, or its sign.
 struct MadU64 {
   WithBit<u64> operator()(u32 a, u32 b, u64 c) const {
     const u64 product = u64{a} * b, sum = product + c;
@@ -112,10 +112,9 @@ struct MadU64 {
 };
 struct MadI64 {
   WithBit<i64> operator()(i32 a, i32 b, i64 c) const {
-    const i64 product = i64{a} * b;
     i64 sum;
-    const bool overflow = __builtin_add_overflow(product, c, &sum);
-    return {sum, overflow ? u32{1} : 0};
+    const bool overflow = __builtin_add_overflow(i64{a} * b, c, &sum);
+    return {sum, overflow != (sum < 0) ? u32{1} : 0};  // bit 64 of the exact sum: its sign
   }
 };
 struct ClampedMadU64 {
@@ -127,9 +126,9 @@ struct ClampedMadU64 {
 struct ClampedMadI64 {
   WithBit<i64> operator()(i32 a, i32 b, i64 c) const {
     const WithBit<i64> r = MadI64{}(a, b, c);
-    // Both summands have the sign of the exact sum when it overflows.
-    const i64 limit = c < 0 ? std::numeric_limits<i64>::min() : std::numeric_limits<i64>::max();
-    return {r.bit != 0 ? limit : r.value, r.bit};
+    const bool overflow = (r.bit != 0) != (r.value < 0);
+    const i64 limit = r.bit != 0 ? std::numeric_limits<i64>::min() : std::numeric_limits<i64>::max();
+    return {overflow ? limit : r.value, r.bit};
   }
 };
 template <class F, class Clamped>

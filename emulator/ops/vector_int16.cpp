@@ -24,11 +24,11 @@ void add_arithmetic(Table& t) {
   t.add("v_add_u16", add_u16);
   t.add("v_sub_u16", sub_u16);
   t.add("v_subrev_u16", subrev_u16);
-  t.add("v_add_i16", add_i16);
-  t.add("v_sub_i16", sub_i16);
+  t.add("v_add_i16", keeping_half(add_i16));
+  t.add("v_sub_i16", keeping_half(sub_i16));
   t.add("v_mul_lo_u16", vector([](u16 a, u16 b) { return static_cast<u16>(std::uint32_t{a} * b); }));
-  t.add("v_mad_u16", mad_u16);
-  t.add("v_mad_i16", mad_i16);
+  t.add("v_mad_u16", keeping_half(mad_u16));
+  t.add("v_mad_i16", keeping_half(mad_i16));
   t.add("v_mad_legacy_u16", mad_u16);
   t.add("v_mad_legacy_i16", mad_i16);
 }
