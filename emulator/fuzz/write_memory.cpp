@@ -126,10 +126,8 @@ void Writer::float_atomic(const Statement& s) {
   }
   line(fmt::format("store {} {}, {}, align 8", type, name(s, "f0"), to));
   const bool free = side_ == Side::amd && s.immediates[3] % 2 == 0;
-  line(fmt::format(
-      "{} = atomicrmw {} {}, {} {} {}, align 8{}", name(s, "old"), kFloatAtomics[s.immediates[2]], to, type,
-      name(s, "f1"), when(s, 3),
-      free ? ", !amdgpu.no.fine.grained.memory !0, !amdgpu.no.remote.memory !0, !amdgpu.ignore.denormal.mode !0" : ""));
+  line(fmt::format("{} = atomicrmw {} {}, {} {} {}, align 8{}", name(s, "old"), kFloatAtomics[s.immediates[2]], to,
+                   type, name(s, "f1"), when(s, 3), free ? kOwnInstruction : ""));
   line(fmt::format("{} = load {}, {}, align 8", name(s, "new"), type, to));
   line(fmt::format("%v{} = fadd {} {}, {}", s.value, type, name(s, "old"), name(s, "new")));
 }
