@@ -241,7 +241,7 @@ void parse_line(std::string_view line, Instruction& in) {
       }
     }
   }
-  // Comparisons print no suffix.
+  // v_cmp's mnemonic is printed without _dpp.
   if (in.has("row_mask")) in.encoding = Encoding::dpp16;
   if (in.has("dpp8")) in.encoding = Encoding::dpp8;
 }

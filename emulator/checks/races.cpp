@@ -4,15 +4,15 @@
 
 namespace wavetile::emu::checks {
 
-void RaceCheck::dwords(RaceLine& line, std::uint64_t address, unsigned from, unsigned to, int lane) {
-  if (!line.split) {
-    line.split = std::make_unique<std::array<Cell, kLineBytes / 4>>();
-    line.split->fill(line.whole);
+void RaceCheck::dwords(Quad& quad, std::uint64_t address, unsigned from, unsigned to, int lane) {
+  if (!quad.split) {
+    quad.split = std::make_unique<std::array<Cell, kQuadBytes / 4>>();
+    quad.split->fill(quad.whole);
   }
   for (unsigned d = from / 4; d * 4 < to; ++d) {
     const unsigned low = std::max(from, d * 4) - d * 4, high = std::min(to, d * 4 + 4) - d * 4;
     const unsigned bytes = ((1u << high) - 1) & ~((1u << low) - 1);
-    cell((*line.split)[d], bytes, address + d * 4, lane);
+    cell((*quad.split)[d], bytes, address + d * 4, lane);
   }
 }
 
@@ -47,6 +47,7 @@ void RaceCheck::cell(Cell& c, unsigned bytes, std::uint64_t address, int lane) {
       compare(c.write, true, bytes, address, lane);
     }
   }
+  if (c.atomic && kind_ != AccessKind::atomic) compare(c.atomic, true, bytes, address, lane);
   if (kind_ == AccessKind::load) {
     if (c.reads[0].same_instruction(mine)) {
       c.reads[0] = mine_.with_bytes(bytes | c.reads[0].bytes());
@@ -59,7 +60,13 @@ void RaceCheck::cell(Cell& c, unsigned bytes, std::uint64_t address, int lane) {
     compare(read, false, bytes, address, lane);
     if ((read.bytes() & ~bytes) == 0) read = {};
   }
+  // A read-modify-write does not hide a store that nothing orders before the others'.
+  if (kind_ == AccessKind::atomic) {
+    c.atomic = mine;
+    return;
+  }
   c.write = mine;
+  if ((c.atomic.bytes() & ~bytes) == 0) c.atomic = {};
 }
 
 }  // namespace wavetile::emu::checks

@@ -29,10 +29,10 @@ class RaceCheck {
   RaceCheck(const Clocks& clocks, const WaveClock& me, Epoch mine, AccessKind kind, bool lds)
       : clocks_(clocks), me_(me), mine_(mine), kind_(kind), lds_(lds) {}
 
-  /// A part of a line: bytes [from, to) of it, accessed by `lane` and the following ones.
-  void line(RaceLine& line, std::uint64_t address, unsigned from, unsigned to, int lane) {
-    if (!line.split && from == 0 && to == kLineBytes) return cell(line.whole, 15, address, lane);
-    dwords(line, address, from, to, lane);
+  /// A part of four dwords: bytes [from, to) of it, accessed by `lane` and the following ones.
+  void quad(Quad& quad, std::uint64_t address, unsigned from, unsigned to, int lane) {
+    if (!quad.split && from == 0 && to == kQuadBytes) return cell(quad.whole, 15, address, lane);
+    dwords(quad, address, from, to, lane);
   }
 
   bool found() const { return found_; }
@@ -41,7 +41,7 @@ class RaceCheck {
   bool overlap() const { return overlap_; }
 
  private:
-  void dwords(RaceLine& line, std::uint64_t address, unsigned from, unsigned to, int lane);
+  void dwords(Quad& quad, std::uint64_t address, unsigned from, unsigned to, int lane);
   void cell(Cell& c, unsigned bytes, std::uint64_t address, int lane);
   void compare(Epoch other, bool other_writes, unsigned bytes, std::uint64_t address, int lane);
   void remember_read(Cell& c, Epoch mine);

@@ -27,13 +27,13 @@ Page& Shadow::make_page(std::uint64_t index) {
   return *none;
 }
 
-RaceLine& Shadow::races(std::uint64_t offset, std::uint64_t dispatch) {
+Quad& Shadow::races(std::uint64_t offset, std::uint64_t dispatch) {
   Page& p = page(offset);
   if (p.dispatch != dispatch || !p.races) {
-    p.races = std::make_unique<std::array<RaceLine, kPageBytes / kLineBytes>>();
+    p.races = std::make_unique<std::array<Quad, kPageBytes / kQuadBytes>>();
     p.dispatch = dispatch;
   }
-  return (*p.races)[offset % kPageBytes / kLineBytes];
+  return (*p.races)[offset % kPageBytes / kQuadBytes];
 }
 
 std::uint32_t Shadow::written_bytes(std::uint64_t offset, std::uint32_t bytes) {

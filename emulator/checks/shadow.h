@@ -1,8 +1,8 @@
 // What is known of every byte of memory: whether anything defined was written to it, and who accessed it last.
 //
-// The shadow of a range is made of pages for 4096 bytes, which come into being when they are touched, and these of
-// lines of 64 bytes. Accesses of a whole line, what coalesced ones are, keep one record for all of it; the first access
-// of a part gives each dword of the line its own.
+// The shadow of a range is made of pages for 4096 bytes, which come into being when they are touched. Four dwords that
+// are accessed together, as coalesced and wide accesses do, share one record; the first access of a part of them gives
+// each its own.
 #pragma once
 
 #include <array>
@@ -33,21 +33,25 @@ struct Epoch {
   bool same_instruction(Epoch o) const { return ((bits ^ o.bits) & ~(std::uint64_t{63} << 30)) == 0; }
 };
 
-/// Of one dword, or of every dword of a line.
+/// Of one dword, or of every dword of a quad.
 struct Cell {
-  Epoch write, reads[2];
+  Epoch write;   // the last store
+  Epoch atomic;  // the last read-modify-write since
+  Epoch reads[2];
+  Epoch last() const { return atomic ? atomic : write; }
 };
 
-inline constexpr std::uint64_t kLineBytes = 64, kPageBytes = 4096;
+inline constexpr std::uint64_t kLineBytes = 64, kPageBytes = 4096, kQuadBytes = 16;
 
-struct RaceLine {
+struct Quad {
   Cell whole;
-  std::unique_ptr<std::array<Cell, kLineBytes / 4>> split;
+  std::unique_ptr<std::array<Cell, kQuadBytes / 4>> split;
+  const Cell& at(std::uint64_t offset) const { return split ? (*split)[offset % kQuadBytes / 4] : whole; }
 };
 
 struct Page {
   std::array<std::atomic<std::uint64_t>, kPageBytes / kLineBytes> written{};  // a bit a byte
-  std::unique_ptr<std::array<RaceLine, kPageBytes / kLineBytes>> races;
+  std::unique_ptr<std::array<Quad, kPageBytes / kQuadBytes>> races;
   std::uint64_t dispatch = 0;  // whose the races are
 };
 
@@ -63,8 +67,8 @@ class Shadow {
   std::atomic<std::uint64_t>& written(std::uint64_t offset) {
     return page(offset).written[offset % kPageBytes / kLineBytes];
   }
-  /// The line's records, empty for a dispatch that has not touched the page.
-  RaceLine& races(std::uint64_t offset, std::uint64_t dispatch);
+  /// The records of 16 bytes, empty for a dispatch that has not touched the page.
+  Quad& races(std::uint64_t offset, std::uint64_t dispatch);
   /// Bit i: byte offset + i was written. At most 32 bytes.
   std::uint32_t written_bytes(std::uint64_t offset, std::uint32_t bytes);
   bool all_written(std::uint64_t offset, std::uint64_t bytes);

@@ -39,13 +39,16 @@ void add_integer(std::vector<Operation>& t) {
   t.push_back(same("shl", 5, kInts, 2, "$x1 = and $T $1, $m\n$r = shl $T $0, $x1"));
   t.push_back(same("lshr", 5, kInts, 2, "$x1 = and $T $1, $m\n$r = lshr $T $0, $x1"));
   t.push_back(same("ashr", 5, kInts, 2, "$x1 = and $T $1, $m\n$r = ashr $T $0, $x1"));
-  t.push_back(same("mask_bits", 2, kInts, 2, "$x1 = and $T $1, $m\n$x2 = shl $T $w, $x1\n$x3 = xor $T $x2, $w\n$r = and $T $0, $x3"));
+  t.push_back(same("mask_bits", 2, kInts, 2,
+                   "$x1 = and $T $1, $m\n$x2 = shl $T $w, $x1\n$x3 = xor $T $x2, $w\n$r = and $T $0, $x3"));
   t.push_back(same("test_bit", 2, kInts, 2, "$x1 = and $T $1, $m\n$x2 = lshr $T $0, $x1\n$r = and $T $x2, $o"));
   t.push_back(same("set_bit", 1, kInts, 2, "$x1 = and $T $1, $m\n$x2 = shl $T $o, $x1\n$r = or $T $x2, $0"));
   t.push_back(same("fshl", 3, kInts, 3, "$r = call $T @llvm.fshl.$M($T $0, $T $1, $T $2)"));
   t.push_back(same("fshr", 3, kInts, 3, "$r = call $T @llvm.fshr.$M($T $0, $T $1, $T $2)"));
-  t.push_back(same("udiv", 2, kInts, 2, "$x1 = icmp eq $T $1, $z\n$x2 = select $L $x1, $T $o, $T $1\n$r = udiv $T $0, $x2"));
-  t.push_back(same("urem", 2, kInts, 2, "$x1 = icmp eq $T $1, $z\n$x2 = select $L $x1, $T $o, $T $1\n$r = urem $T $0, $x2"));
+  t.push_back(
+      same("udiv", 2, kInts, 2, "$x1 = icmp eq $T $1, $z\n$x2 = select $L $x1, $T $o, $T $1\n$r = udiv $T $0, $x2"));
+  t.push_back(
+      same("urem", 2, kInts, 2, "$x1 = icmp eq $T $1, $z\n$x2 = select $L $x1, $T $o, $T $1\n$r = urem $T $0, $x2"));
   // Neither by zero nor the smallest by -1.
   t.push_back(same("sdiv", 2, kInts, 2,
                    "$x1 = icmp eq $T $1, $z\n$x2 = icmp eq $T $1, $w\n$x3 = icmp eq $T $0, $s\n$x4 = and $L $x2, $x3\n"
@@ -109,9 +112,10 @@ void add_integer(std::vector<Operation>& t) {
                                     : "$x9 = zext i32 %item to i64\n$x8 = xor i64 $0, $x9\n$x10 = xor i64 $2, $x9\n";
     for (const char* what : {"add", "sub"}) {
       t.push_back(same(what[0] == 'a' ? "add128" : "sub128", 1, set_of(Kind::i64), 3,
-                       low + "$x1 = zext i64 $x8 to i128\n$x2 = zext i64 $1 to i128\n$x3 = shl i128 $x2, 64\n"
-                             "$x4 = or i128 $x3, $x1\n$x5 = zext i64 $x10 to i128\n$x6 = " + what +
-                           " i128 $x4, $x5\n$x7 = lshr i128 $x6, 64\n$r = trunc i128 $x7 to i64"));
+                       low +
+                           "$x1 = zext i64 $x8 to i128\n$x2 = zext i64 $1 to i128\n$x3 = shl i128 $x2, 64\n"
+                           "$x4 = or i128 $x3, $x1\n$x5 = zext i64 $x10 to i128\n$x6 = " +
+                           what + " i128 $x4, $x5\n$x7 = lshr i128 $x6, 64\n$r = trunc i128 $x7 to i64"));
       t.back().vectors = false, t.back().uniform_arguments = uniform;
     }
   }
@@ -133,24 +137,33 @@ void add_float(std::vector<Operation>& t) {
   t.push_back(same("fneg", 6, kFloats, 1, "$r = fneg $T $0"));
   t.push_back(same("fabs", 6, kFloats, 1, "$r = call $T @llvm.fabs.$M($T $0)"));
   t.push_back(same("copysign", 3, kFloats, 2, "$r = call $T @llvm.copysign.$M($T $0, $T $c1)"));
-  t.push_back(same("sqrt", 2, kFloats, 1, "$r = call $T @llvm.sqrt.$M($T $0)"));
+  // LLVM takes any NaN of it for any other: none comes out.
+  t.push_back(same("sqrt", 2, kFloats, 1,
+                   "$x1 = call $T @llvm.sqrt.$M($T $0)\n$x2 = fcmp oge $T $0, $z\n$x3 = sitofp $I $w to $T\n"
+                   "$r = select $L $x2, $T $x1, $T $x3"));
   // Which of two zeros they give is open, and what they make of signaling NaNs.
-  for (auto [name, text] : {std::pair{"minnum", "$x1 = call $T @llvm.minnum.$M($T $c0, $T $c1)\n"
-                                                "$x2 = fcmp oeq $T $x1, $z\n$r = select $L $x2, $T $z, $T $x1"},
-                            std::pair{"maxnum", "$x1 = call $T @llvm.maxnum.$M($T $c0, $T $c1)\n"
-                                                "$x2 = fcmp oeq $T $x1, $z\n$r = select $L $x2, $T $z, $T $x1"}})
+  for (auto [name, text] : {std::pair{"minnum",
+                                      "$x1 = call $T @llvm.minnum.$M($T $c0, $T $c1)\n"
+                                      "$x2 = fcmp oeq $T $x1, $z\n$r = select $L $x2, $T $z, $T $x1"},
+                            std::pair{"maxnum",
+                                      "$x1 = call $T @llvm.maxnum.$M($T $c0, $T $c1)\n"
+                                      "$x2 = fcmp oeq $T $x1, $z\n$r = select $L $x2, $T $z, $T $x1"}})
     t.push_back(same(name, 4, kFloats, 2, text));
   t.push_back(same("minimumnum", 2, kFloats, 2, "$r = call $T @llvm.minimumnum.$M($T $0, $T $1)"));
   t.push_back(same("maximumnum", 2, kFloats, 2, "$r = call $T @llvm.maximumnum.$M($T $0, $T $1)"));
   t.push_back(same("minimum", 2, kFloats, 2, "$r = call $T @llvm.minimum.$M($T $0, $T $1)"));
   t.push_back(same("maximum", 2, kFloats, 2, "$r = call $T @llvm.maximum.$M($T $0, $T $1)"));
-  t.push_back(same("fmed3", 2, no_b16, 3,
-                   "$x1 = call $T @llvm.minimumnum.$M($T $0, $T $1)\n$x2 = call $T @llvm.maximumnum.$M($T $0, $T $1)\n"
-                   "$x3 = call $T @llvm.minimumnum.$M($T $x2, $T $2)\n$r = call $T @llvm.maximumnum.$M($T $x1, $T $x3)"));
-  t.push_back(same("clamp", 2, no_b16, 2,
-                   "$x0 = fadd $T $0, $1\n$x1 = sitofp $I $o to $T\n"
-                   "$x2 = call $T @llvm.maximumnum.$M($T $x0, $T $z)\n$x3 = call $T @llvm.minimumnum.$M($T $x2, $T $x1)\n"
-                   "$x4 = fcmp oeq $T $x3, $z\n$r = select $L $x4, $T $z, $T $x3"));  // LLVM's clamp keeps -0
+  // The chips have an instruction for it, which LLVM takes though a NaN or the sign of a zero makes a difference.
+  t.push_back(
+      same("fmed3", 2, no_b16, 3,
+           "$x1 = call $T @llvm.minimumnum.$M($T $f0, $T $f1)\n$x2 = call $T @llvm.maximumnum.$M($T $f0, $T $f1)\n"
+           "$x3 = call $T @llvm.minimumnum.$M($T $x2, $T $f2)\n$x4 = call $T @llvm.maximumnum.$M($T $x1, $T $x3)\n"
+           "$x5 = fcmp oeq $T $x4, $z\n$r = select $L $x5, $T $z, $T $x4"));
+  t.push_back(
+      same("clamp", 2, no_b16, 2,
+           "$x0 = fadd $T $0, $1\n$x1 = sitofp $I $o to $T\n"
+           "$x2 = call $T @llvm.maximumnum.$M($T $x0, $T $z)\n$x3 = call $T @llvm.minimumnum.$M($T $x2, $T $x1)\n"
+           "$x4 = fcmp oeq $T $x3, $z\n$r = select $L $x4, $T $z, $T $x3"));  // LLVM's clamp keeps -0
   t.push_back(same("floor", 2, kFloats, 1, "$r = call $T @llvm.floor.$M($T $0)"));
   t.push_back(same("ceil", 2, kFloats, 1, "$r = call $T @llvm.ceil.$M($T $0)"));
   t.push_back(same("trunc_float", 2, kFloats, 1, "$r = call $T @llvm.trunc.$M($T $0)"));

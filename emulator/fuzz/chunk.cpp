@@ -1,8 +1,12 @@
 #include "emulator/fuzz/chunk.h"
 
+#include <sys/wait.h>
+#include <unistd.h>
+
 #include <algorithm>
 #include <filesystem>
 #include <fstream>
+#include <stdexcept>
 
 #include <fmt/format.h>
 
@@ -121,21 +125,46 @@ class Chunk {
     }
   }
 
+  // In a process of its own: what is tried while reducing may crash LLVM.
+  std::pair<std::string, bool> wrong_alone(const Program& p, const Data& data, const Configuration& on, int level) {
+    int ends[2];
+    if (pipe(ends) != 0) throw std::runtime_error("no pipe");
+    const pid_t pid = fork();
+    if (pid < 0) throw std::runtime_error("no process");
+    if (pid == 0) {
+      alarm(60);
+      const auto [words, reported] = wrong(p, data, on, level);
+      const std::string said = (reported ? "r" : "m") + words;
+      const bool written = ::write(ends[1], said.data(), said.size()) == static_cast<ssize_t>(said.size());
+      _exit(written ? 0 : 1);
+    }
+    close(ends[1]);
+    std::string said;
+    char bytes[4096];
+    for (ssize_t n; (n = read(ends[0], bytes, sizeof bytes)) > 0;) said.append(bytes, static_cast<std::size_t>(n));
+    close(ends[0]);
+    int status = 0;
+    waitpid(pid, &status, 0);
+    if (status != 0 || said.empty()) return {"", false};
+    return {said.substr(1), said[0] == 'r'};
+  }
+
   void report(const Loaded& l, Failure failure) {
-    const int c = static_cast<int>(std::find_if(configurations().begin(), configurations().end(),
-                                                [&](const Configuration& k) { return failure.configuration == k.name; }) -
-                                   configurations().begin());
+    const int c =
+        static_cast<int>(std::find_if(configurations().begin(), configurations().end(),
+                                      [&](const Configuration& k) { return failure.configuration == k.name; }) -
+                         configurations().begin());
     const Configuration& on = configurations()[static_cast<std::size_t>(c)];
     Program small = l.program;
     if (order_.reduce && settings_.reduce && failure.kind != "llvm") {
       where(Whereabouts::reducing, l.program.number, c, failure.level);
       const bool is_report = failure.kind == "report";
       auto fails = [&](const Program& p) {
-        const auto [words, reported] = wrong(p, l.data, on, failure.level);
+        const auto [words, reported] = wrong_alone(p, l.data, on, failure.level);
         return !words.empty() && reported == is_report;
       };
       small = reduce(l.program, fails);
-      const std::string words = wrong(small, l.data, on, failure.level).first;
+      const std::string words = wrong_alone(small, l.data, on, failure.level).first;
       if (!words.empty()) failure.words = words;
     }
     if (!settings_.out.empty()) failure.file = write_file(small, on, failure);
@@ -148,11 +177,14 @@ class Chunk {
     const std::string path =
         fmt::format("{}/{}-{}-{}-O{}.txt", settings_.out, settings_.seed, failure.number, on.name, failure.level);
     std::ofstream file(path);
-    file << fmt::format("{} of program {} of seed {} on {} at level {}\n{}\n", failure.kind, failure.number, settings_.seed,
-                        on.name, failure.level, failure.words);
-    file << "\n==== for the chip\n" << write({&small}, Side::amd) << "\n==== for the host\n" << write({&small}, Side::host);
+    file << fmt::format("{} of program {} of seed {} on {} at level {}\n{}\n", failure.kind, failure.number,
+                        settings_.seed, on.name, failure.level, failure.words);
+    file << "\n==== for the chip\n"
+         << write({&small}, Side::amd) << "\n==== for the host\n"
+         << write({&small}, Side::host);
     if (failure.kind != "llvm")
-      file << "\n==== the chip's code\n" << compile_assembly(write({&small}, Side::amd), on.chip, on.lanes, effort(failure.level));
+      file << "\n==== the chip's code\n"
+           << compile_assembly(write({&small}, Side::amd), on.chip, on.lanes, effort(failure.level));
     return path;
   }
 

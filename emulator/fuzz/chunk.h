@@ -20,7 +20,7 @@ struct Whereabouts {
 
 struct ChunkOrder {
   std::uint64_t first = 0, programs = 0;
-  bool alone = false;   // each program in a module of its own, so that whereabouts are exact
+  bool alone = false;  // each program in a module of its own, so that whereabouts are exact
   bool reduce = true;
   std::set<std::pair<std::uint64_t, int>> skip;  // programs on configurations that killed a process before
 };

@@ -46,7 +46,8 @@ u32 sad_u16(u32 a, u32 b, u32 c) { return difference(a & 0xffff, b & 0xffff) + d
 u32 msad_u8(u32 a, u32 b, u32 c) { return sad(a, b, true) + c; }
 u64 four_sads(u64 a, u32 b, u64 c, bool masked) {
   u64 r = 0;
-  for (int i = 0; i < 4; ++i) r |= u64{(static_cast<u32>(c >> 16 * i) + sad(static_cast<u32>(a >> 8 * i), b, masked)) & 0xffff} << 16 * i;
+  for (int i = 0; i < 4; ++i)
+    r |= u64{(static_cast<u32>(c >> 16 * i) + sad(static_cast<u32>(a >> 8 * i), b, masked)) & 0xffff} << 16 * i;
   return r;
 }
 u64 qsad(u64 a, u32 b, u64 c) { return four_sads(a, b, c, false); }
@@ -175,12 +176,13 @@ float fma_legacy(float a, float b, float c) { return a == 0 || b == 0 ? 0.0f + c
 // `x` to a float of `mantissa` and `exponent` bits: to nearest even, or towards zero.
 u32 narrowed(double x, int mantissa, int exponent_bits, bool nearest) {
   const int bias = (1 << (exponent_bits - 1)) - 1;
-  const u32 sign = std::signbit(x) ? u32{1} << (mantissa + exponent_bits) : 0, infinite = ((u32{1} << exponent_bits) - 1) << mantissa;
+  const u32 sign = std::signbit(x) ? u32{1} << (mantissa + exponent_bits) : 0,
+            infinite = ((u32{1} << exponent_bits) - 1) << mantissa;
   if (std::isnan(x)) return sign | infinite | u32{1} << (mantissa - 1);
   if (std::isinf(x)) return sign | infinite;
   if (x == 0) return sign;
   int e = 0;
-  std::frexp(x, &e);  // |x| in [2^(e-1), 2^e)
+  std::frexp(x, &e);                                      // |x| in [2^(e-1), 2^e)
   const int last = std::max(e - 1, 1 - bias) - mantissa;  // the exponent of the last place
   const double scaled = std::ldexp(std::fabs(x), -last);  // exact: below 2^(mantissa + 1)
   const auto units = static_cast<u32>(nearest ? std::nearbyint(scaled) : std::trunc(scaled));
@@ -203,9 +205,12 @@ float trunc_sf_bf(float x) { return in_register(narrowed(x, 7, 8, true)); }
 
 const std::vector<Definition>& definitions() {
   auto of = [](auto* function) { return reinterpret_cast<void*>(function); };
-#define WORDS1(f) {"fz_" #f, "i32 @fz_" #f "(i32)", of(f)}
-#define WORDS2(f) {"fz_" #f, "i32 @fz_" #f "(i32, i32)", of(f)}
-#define WORDS3(f) {"fz_" #f, "i32 @fz_" #f "(i32, i32, i32)", of(f)}
+#define WORDS1(f) \
+  { "fz_" #f, "i32 @fz_" #f "(i32)", of(f) }
+#define WORDS2(f) \
+  { "fz_" #f, "i32 @fz_" #f "(i32, i32)", of(f) }
+#define WORDS3(f) \
+  { "fz_" #f, "i32 @fz_" #f "(i32, i32, i32)", of(f) }
   static const std::vector<Definition> all{
       WORDS3(perm),
       WORDS3(alignbyte),

@@ -7,19 +7,19 @@
 namespace wavetile::fuzz {
 
 enum class Exchange : int {
-  read_first,    // value of the first active lane
-  read_lane,     // value of lane a
-  ballot,        // the active lanes whose value is not 0
-  bpermute,      // value of lane other / 4, 0 where that is off
-  permute,       // to lane other / 4, 0 where none sends
-  swizzle,       // a: ds_swizzle's offset field
-  dpp,           // other: the old value; a: control | row_mask << 12 | bank_mask << 16 | bound_ctrl << 20
-  dpp8,          // a: eight selectors of 3 bits
-  permlane16,    // other: the old value; a: sixteen selectors of 4 bits; b: fetch inactive | bound control << 1
+  read_first,  // value of the first active lane
+  read_lane,   // value of lane a
+  ballot,      // the active lanes whose value is not 0
+  bpermute,    // value of lane other / 4, 0 where that is off
+  permute,     // to lane other / 4, 0 where none sends
+  swizzle,     // a: ds_swizzle's offset field
+  dpp,         // other: the old value; a: control | row_mask << 12 | bank_mask << 16 | bound_ctrl << 20
+  dpp8,        // a: eight selectors of 3 bits
+  permlane16,  // other: the old value; a: sixteen selectors of 4 bits; b: fetch inactive | bound control << 1
   permlanex16,
   permlane64,
-  write_lane,    // value in lane a, other elsewhere
-  add,           // over the active lanes
+  write_lane,  // value in lane a, other elsewhere
+  add,         // over the active lanes
   umin,
   umax,
   smin,
@@ -27,7 +27,7 @@ enum class Exchange : int {
   bit_and,
   bit_or,
   bit_xor,
-  barrier,       // of the workgroup
+  barrier,  // of the workgroup
 };
 
 struct Asked {  // by one lane

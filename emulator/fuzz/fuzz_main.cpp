@@ -22,7 +22,8 @@ unsigned configurations_of(const std::vector<std::string>& names) {
     const unsigned before = set;
     for (std::size_t i = 0; i < configurations().size(); ++i)
       if (n == configurations()[i].name || n == configurations()[i].chip) set |= 1u << i;
-    if (set == before) throw CLI::ValidationError("--chip", "'" + n + "' is none of gfx1151, gfx1100, gfx942, gfx1151w64, gfx1100w64");
+    if (set == before)
+      throw CLI::ValidationError("--chip", "'" + n + "' is none of gfx1151, gfx1100, gfx942, gfx1151w64, gfx1100w64");
   }
   return set;
 }
@@ -36,7 +37,8 @@ int print(const Settings& s) {
 }
 
 int run(int argc, char** argv) {
-  CLI::App app("Random programs, compiled by LLVM for the host and for AMD's chips: the emulator must give the host's bits.");
+  CLI::App app(
+      "Random programs, compiled by LLVM for the host and for AMD's chips: the emulator must give the host's bits.");
   Settings s;
   s.jobs = static_cast<int>(std::thread::hardware_concurrency());
   std::vector<std::string> chips{"gfx1151", "gfx1100", "gfx942"};
@@ -74,11 +76,12 @@ int run(int argc, char** argv) {
   for (const Failure& f : sum.failures)
     fmt::print("program {} on {} at level {}: {}: {}{}\n", f.number, f.configuration, f.level, f.kind,
                f.words.substr(0, f.words.find('\n')), f.file.empty() ? "" : " (" + f.file + ")");
-  fmt::print("{} programs of seed {}, {} runs, {} wave instructions, {:.1f} s ({:.1f} ms a program and job): {} failures, "
-             "{} of LLVM alone\n",
-             sum.programs, s.seed, sum.runs, sum.instructions, seconds,
-             seconds * 1000 * s.jobs / static_cast<double>(std::max<std::uint64_t>(sum.programs, 1)), sum.failures.size(),
-             sum.of_llvm);
+  fmt::print(
+      "{} programs of seed {}, {} runs, {} wave instructions, {:.1f} s ({:.1f} ms a program and job): {} failures, "
+      "{} of LLVM alone\n",
+      sum.programs, s.seed, sum.runs, sum.instructions, seconds,
+      seconds * 1000 * s.jobs / static_cast<double>(std::max<std::uint64_t>(sum.programs, 1)), sum.failures.size(),
+      sum.of_llvm);
   return sum.failures.size() > sum.of_llvm ? 1 : 0;
 }
 

@@ -33,20 +33,20 @@ Space Generator::memory_space() {
 
 // Immediates of a load or a store: space, offset, alignment, array, places at `alignment` from each other of which a
 // value chooses one (0: it is `offset` itself), volatile.
-std::vector<std::int64_t> Generator::place(Type type, Space space, std::vector<int>& arguments) {
+std::vector<std::int64_t> Generator::place(Type type, Space space, std::vector<int>& arguments, bool uniform) {
   int align = natural(type);
   if (random_.percent(25)) align = std::min(align, 1 << random_.below(4));
   const int region = space == Space::uniform ? kUniformTable : kOwnBytes;
   const int slots = (region - type.bytes()) / align + 1;
   const bool computed = space == Space::uniform || random_.percent(space == Space::array ? 70 : 40);
   const int offset = computed ? 0 : random_.below(slots) * align;
-  if (computed) arguments.push_back(need(i32, space == Space::uniform ? random_.percent(70) : random_.percent(30)));
+  if (computed) arguments.push_back(need(i32, uniform || random_.percent(space == Space::uniform ? 50 : 30)));
   if (space == Space::either) arguments.push_back(need(i1, random_.percent(30)));
   const int array = program_.private_arrays > 0 ? random_.below(program_.private_arrays) : 0;
   return {static_cast<std::int64_t>(space), offset, align, array, computed ? slots : 0, random_.percent(8)};
 }
 
-int Generator::load(Type type, Space space) {
+int Generator::load(Type type, Space space, bool uniform) {
   const Operation& o = operation("load");
   if (space == Space::input || (space == Space::uniform && random_.percent(75))) {
     const bool input = space == Space::input;
@@ -62,7 +62,7 @@ int Generator::load(Type type, Space space) {
     return v;
   }
   std::vector<int> arguments;
-  auto immediates = place(type, space, arguments);
+  auto immediates = place(type, space, arguments, uniform);
   const int v = add(o, type, arguments, immediates);
   if (space != Space::uniform) program_.uniform[static_cast<std::size_t>(v)] = false;
   return v;
@@ -70,7 +70,7 @@ int Generator::load(Type type, Space space) {
 
 void Generator::store(Type type, Space space) {
   std::vector<int> arguments{argument(type, false)};
-  auto immediates = place(type, space, arguments);
+  auto immediates = place(type, space, arguments, false);
   for (int a : arguments) used_[static_cast<std::size_t>(a)] = true;
   block_->body.push_back({&operation("store"), new_value({Kind::i32, 0}, false), type, arguments, immediates, {}});
 }
@@ -81,11 +81,11 @@ void Generator::memory() {
   used_memory_ = true;
   const int what = random_.below(10);
   if (what < 1) {
-    load(type, Space::uniform);
+    load(type, Space::uniform, false);
   } else if (what < 6) {
     store(type, memory_space());
   } else {
-    load(type, memory_space());
+    load(type, memory_space(), false);
   }
 }
 
@@ -100,22 +100,36 @@ void Generator::atomic() {
     // Commutative ones, on four cells that all work-items share; nobody reads the old value.
     std::vector<int> arguments{need(type, random_.percent(30)), need(i32, random_.percent(20))};
     for (int a : arguments) used_[static_cast<std::size_t>(a)] = true;
-    block_->body.push_back({&operation("shared_atomic"), new_value({Kind::i32, 0}, false), type, arguments,
-                            {program_.shared_bytes, random_.below(9), ordering, scope}, {}});
+    block_->body.push_back({&operation("shared_atomic"),
+                            new_value({Kind::i32, 0}, false),
+                            type,
+                            arguments,
+                            {program_.shared_bytes, random_.below(9), ordering, scope},
+                            {}});
     program_.shared_bytes += 32;
     return;
   }
   const int slots = kOwnBytes / type.bytes();
   const bool computed = random_.percent(40);
-  std::vector<std::int64_t> place{static_cast<std::int64_t>(space), computed ? 0 : random_.below(slots) * type.bytes(), 0,
-                                  ordering, scope, computed ? slots : 0, random_.percent(60)};
+  std::vector<std::int64_t> place{static_cast<std::int64_t>(space),
+                                  computed ? 0 : random_.below(slots) * type.bytes(),
+                                  0,
+                                  ordering,
+                                  scope,
+                                  computed ? slots : 0,
+                                  random_.percent(60)};
   std::vector<int> arguments;
   const bool exchange = what == 2;
   const bool floats = what == 3;
   Type result = type;
   if (floats) {
     result = {random_.pick(std::vector<Kind>{Kind::f32, Kind::f32, Kind::f64}), 1};
-    place = {static_cast<std::int64_t>(space), random_.below(kOwnBytes / 8) * 8, random_.below(4), ordering, scope, 0,
+    place = {static_cast<std::int64_t>(space),
+             random_.below(kOwnBytes / 8) * 8,
+             random_.below(4),
+             ordering,
+             scope,
+             0,
              random_.below(2)};
     arguments = {need(i32, false), need(i32, random_.percent(20))};
   } else {
@@ -125,7 +139,10 @@ void Generator::atomic() {
     if (computed) arguments.push_back(need(i32, random_.percent(30)));
   }
   if (space == Space::either) arguments.push_back(need(i1, random_.percent(30)));
-  const int v = add(operation(floats ? "float_atomic" : exchange ? "compare_exchange" : "atomic"), result, arguments, place);
+  const int v = add(operation(floats     ? "float_atomic"
+                              : exchange ? "compare_exchange"
+                                         : "atomic"),
+                    result, arguments, place);
   program_.uniform[static_cast<std::size_t>(v)] = false;
   if (!place.back()) visible_.pop_back();  // nobody may use the old value
 }
@@ -138,7 +155,8 @@ void Generator::across_workgroup() {
     const int v = add(operation("exchange_lds"), type, {need(type, false), need(i32, false)}, {});
     program_.uniform[static_cast<std::size_t>(v)] = false;
   } else {
-    const int v = add(operation("cells"), i32, {need(i32, false), need(i32, false), need(i32, false)}, {random_.below(9)});
+    const int v =
+        add(operation("cells"), i32, {need(i32, false), need(i32, false), need(i32, false)}, {random_.below(9)});
     program_.uniform[static_cast<std::size_t>(v)] = false;
   }
 }
@@ -151,7 +169,8 @@ Data make_data(const Program& p) {
   d.own.resize(std::size_t{kItems} * kOwnBytes);
   d.shared.resize(kSharedBytes);
   for (int item = 0; item < kItems; ++item)
-    for (const Datum& at : p.input) put(d.input, static_cast<std::size_t>(item * kInputBytes + at.offset), at.type, random);
+    for (const Datum& at : p.input)
+      put(d.input, static_cast<std::size_t>(item * kInputBytes + at.offset), at.type, random);
   for (std::vector<std::uint8_t>* words : {&d.uniform, &d.own, &d.shared})
     for (std::size_t at = 0; at < words->size(); at += 4) put(*words, at, i32, random);
   for (const Datum& at : p.uniform_data) put(d.uniform, static_cast<std::size_t>(at.offset), at.type, random);

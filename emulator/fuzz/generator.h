@@ -32,9 +32,9 @@ class Generator {
 
   // generate_memory.cpp
   Space memory_space();
-  int load(Type type, Space space);
+  int load(Type type, Space space, bool uniform);
   void store(Type type, Space space);
-  std::vector<std::int64_t> place(Type type, Space space, std::vector<int>& arguments);
+  std::vector<std::int64_t> place(Type type, Space space, std::vector<int>& arguments, bool uniform);
   void memory();
   void atomic();
   void across_workgroup();

@@ -39,8 +39,8 @@ std::string byte_difference(const char* what, const std::vector<std::uint8_t>& a
     if (a[i] != b[i]) {
       const std::size_t word = i / 4 * 4;
       const Type i32{Kind::i32, 1};
-      return fmt::format("{}, byte {} (of work-item {}: byte {}): expected {}, got {}", what, i, i / kOwnBytes, i % kOwnBytes,
-                         in_hex(&a[word], i32), in_hex(&b[word], i32));
+      return fmt::format("{}, byte {} (of work-item {}: byte {}): expected {}, got {}", what, i, i / kOwnBytes,
+                         i % kOwnBytes, in_hex(&a[word], i32), in_hex(&b[word], i32));
     }
   return "";
 }
@@ -88,7 +88,8 @@ void Harness::prepare(const std::vector<const Program*>& programs, int level) {
 
 Result Harness::expected(const Program& p, const Data& data, const Configuration& on) {
   const bool half_permute = on.lanes == 64 && emu::find_chip(on.chip)->family == emu::Family::rdna3;
-  return reference_.run(reinterpret_cast<HostFunction>(host_->symbol(function_name(p))), p, data, on.lanes, half_permute);
+  return reference_.run(reinterpret_cast<HostFunction>(host_->symbol(function_name(p))), p, data, on.lanes,
+                        half_permute);
 }
 
 std::shared_ptr<Harness::Kernels> Harness::compile(const std::vector<const Program*>& programs, const Configuration& on,
@@ -144,8 +145,9 @@ std::string difference(const Program& p, const Result& expected, const Result& g
     for (int item = 0; item < kItems; ++item) {
       const auto at = static_cast<std::size_t>(item * kOutputBytes + d.offset);
       if (!same(&expected.out[at], &got.out[at], d.type))
-        return fmt::format("work-item {} of group {}, {} at {}: expected {}, got {}", item % kGroupItems, item / kGroupItems,
-                           text(d.type), d.offset, in_hex(&expected.out[at], d.type), in_hex(&got.out[at], d.type));
+        return fmt::format("work-item {} of group {}, {} at {}: expected {}, got {}", item % kGroupItems,
+                           item / kGroupItems, text(d.type), d.offset, in_hex(&expected.out[at], d.type),
+                           in_hex(&got.out[at], d.type));
     }
   std::string words = byte_difference("own memory", expected.own, got.own);
   return words.empty() ? byte_difference("shared memory", expected.shared, got.shared) : words;

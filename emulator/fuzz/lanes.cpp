@@ -35,15 +35,32 @@ std::vector<std::int64_t> dpp_control(Random& random, unsigned where) {
   int control = 0;
   switch (random.pick(ranges)) {
     case 0:
-    case 1: control = random.below(256); break;
-    case 2: control = 0x101 + random.below(15); break;
-    case 3: control = 0x111 + random.below(15); break;
-    case 4: control = 0x121 + random.below(15); break;
-    case 5: control = 0x140 + random.below(2); break;
-    case 6: control = 0x150 + random.below(16); break;
-    case 7: control = waves[random.below(4)]; break;
-    case 8: control = 0x142 + random.below(2); break;
-    default: control = 0x160 + random.below(16);
+    case 1:
+      control = random.below(256);
+      break;
+    case 2:
+      control = 0x101 + random.below(15);
+      break;
+    case 3:
+      control = 0x111 + random.below(15);
+      break;
+    case 4:
+      control = 0x121 + random.below(15);
+      break;
+    case 5:
+      control = 0x140 + random.below(2);
+      break;
+    case 6:
+      control = 0x150 + random.below(16);
+      break;
+    case 7:
+      control = waves[random.below(4)];
+      break;
+    case 8:
+      control = 0x142 + random.below(2);
+      break;
+    default:
+      control = 0x160 + random.below(16);
   }
   const int rows = random.percent(70) ? 15 : random.below(16), banks = random.percent(70) ? 15 : random.below(16);
   const int bound = random.below(2);
@@ -53,8 +70,8 @@ std::vector<std::int64_t> dpp_control(Random& random, unsigned where) {
 
 void add_dpp(std::vector<Operation>& t) {
   const char* move = "i32 $#0, i32 $#1, i32 $#2, i1 $#3)";
-  Operation o = word("dpp", Exchange::dpp, 2, std::string("$r = call i32 @llvm.amdgcn.update.dpp.i32(i32 $1, i32 $0, ") + move,
-                     "$#4");
+  Operation o = word("dpp", Exchange::dpp, 2,
+                     std::string("$r = call i32 @llvm.amdgcn.update.dpp.i32(i32 $1, i32 $0, ") + move, "$#4");
   o.weight = 8, o.immediates = dpp_control;
   t.push_back(o);
   Operation wide = o;
@@ -95,7 +112,8 @@ void add_dpp(std::vector<Operation>& t) {
     Operation f = o;
     f.name = name, f.weight = 1;
     const std::string masks = bound ? "i32 15, i32 15, i1 true)" : "i32 $#1, i32 $#2, i1 false)";
-    f.amd = std::string("$x4 = call i32 @llvm.amdgcn.update.dpp.i32(i32 ") + old + ", i32 $0, i32 $#0, " + masks + "\n" + use;
+    f.amd = std::string("$x4 = call i32 @llvm.amdgcn.update.dpp.i32(i32 ") + old + ", i32 $0, i32 $#0, " + masks +
+            "\n" + use;
     const std::string unsigned_old = old[0] == '0' ? "0" : old[1] == '1' ? "4294967295" : "2147483648";
     f.host = "$x1 = zext i32 $0 to i64\n$x2 = and i64 $#4, 1048575\n$x3 = " +
              ask(Exchange::dpp, "$x1", unsigned_old, bound ? "$#5" : "$x2") + "\n$x4 = trunc i64 $x3 to i32\n" + use;
@@ -114,16 +132,18 @@ void add_dpp(std::vector<Operation>& t) {
 }
 
 void add_rows(std::vector<Operation>& t) {
-  for (auto [name, kind] : {std::pair{"permlane16", Exchange::permlane16}, std::pair{"permlanex16", Exchange::permlanex16}}) {
-    Operation o = word(name, kind, 2,
-                       std::string("$r = call i32 @llvm.amdgcn.") + name + ".i32(i32 $1, i32 $0, i32 $#0, i32 $#1, i1 false, i1 $#2)",
-                       "$#3", "$#4");
+  for (auto [name, kind] :
+       {std::pair{"permlane16", Exchange::permlane16}, std::pair{"permlanex16", Exchange::permlanex16}}) {
+    Operation o = word(
+        name, kind, 2,
+        std::string("$r = call i32 @llvm.amdgcn.") + name + ".i32(i32 $1, i32 $0, i32 $#0, i32 $#1, i1 false, i1 $#2)",
+        "$#3", "$#4");
     o.weight = 3, o.chips = kRdna3;
     o.immediates = [](Random& random, unsigned) {
       const std::uint64_t select = random.bits();
       const int bound = random.below(2);
-      return std::vector<std::int64_t>{static_cast<std::int32_t>(select), static_cast<std::int32_t>(select >> 32), bound,
-                                       static_cast<std::int64_t>(select), bound << 1};
+      return std::vector<std::int64_t>{static_cast<std::int32_t>(select), static_cast<std::int32_t>(select >> 32),
+                                       bound, static_cast<std::int64_t>(select), bound << 1};
     };
     t.push_back(o);
     Operation fetched = o;  // also from lanes that are off: their values are not defined, so that none may be
@@ -143,22 +163,27 @@ void add_crossbar(std::vector<Operation>& t) {
   // A wave64 of RDNA3 permutes each of its halves. LLVM does not know it, where the place is the same for all.
   Operation half = word("bpermute_half", Exchange::bpermute, 1, "");
   half.weight = 3, half.parameters = {i32, i32};
-  const std::string inside = "$x7 = and i32 $1, 124\n$x8 = and i32 %item, 32\n$x9 = shl i32 $x8, 2\n$x10 = or i32 $x7, $x9\n";
+  const std::string inside =
+      "$x7 = and i32 $1, 124\n$x8 = and i32 %item, 32\n$x9 = shl i32 $x8, 2\n$x10 = or i32 $x7, $x9\n";
   half.amd = inside + "$r = call i32 @llvm.amdgcn.ds.bpermute(i32 $x10, i32 $0)";
-  half.host = inside + "$x1 = zext i32 $0 to i64\n$x2 = zext i32 $x10 to i64\n$x3 = " +
-              ask(Exchange::bpermute, "$x1", "$x2") + "\n$r = trunc i64 $x3 to i32";
+  half.host = inside +
+              "$x1 = zext i32 $0 to i64\n$x2 = zext i32 $x10 to i64\n$x3 = " + ask(Exchange::bpermute, "$x1", "$x2") +
+              "\n$r = trunc i64 $x3 to i32";
   t.push_back(half);
   // Every lane sends to another.
   Operation push = word("permute", Exchange::permute, 1, "");
-  const std::string to = "$x7 = call i32 @llvm.amdgcn.mbcnt.lo(i32 -1, i32 0)\n$x8 = xor i32 $x7, $#0\n$x9 = shl i32 $x8, 2\n";
+  const std::string to =
+      "$x7 = call i32 @llvm.amdgcn.mbcnt.lo(i32 -1, i32 0)\n$x8 = xor i32 $x7, $#0\n$x9 = shl i32 $x8, 2\n";
   push.amd = to + "$r = call i32 @llvm.amdgcn.ds.permute(i32 $x9, i32 $0)";
-  push.host = "$x7 = call i32 @fz_mbcnt_lo(i32 -1, i32 0)\n$x8 = xor i32 $x7, $#0\n$x9 = shl i32 $x8, 2\n"
-              "$x1 = zext i32 $0 to i64\n$x2 = zext i32 $x9 to i64\n$x3 = " +
-              ask(Exchange::permute, "$x1", "$x2") + "\n$r = trunc i64 $x3 to i32";
+  push.host =
+      "$x7 = call i32 @fz_mbcnt_lo(i32 -1, i32 0)\n$x8 = xor i32 $x7, $#0\n$x9 = shl i32 $x8, 2\n"
+      "$x1 = zext i32 $0 to i64\n$x2 = zext i32 $x9 to i64\n$x3 = " +
+      ask(Exchange::permute, "$x1", "$x2") + "\n$r = trunc i64 $x3 to i32";
   push.chips = 0b00101;  // a wave of 32: mbcnt.lo is the lane's number
   push.immediates = [](Random& random, unsigned) { return std::vector<std::int64_t>{random.below(32)}; };
   t.push_back(push);
-  Operation swizzle = word("swizzle", Exchange::swizzle, 1, "$r = call i32 @llvm.amdgcn.ds.swizzle(i32 $0, i32 $#0)", "$#0");
+  Operation swizzle =
+      word("swizzle", Exchange::swizzle, 1, "$r = call i32 @llvm.amdgcn.ds.swizzle(i32 $0, i32 $#0)", "$#0");
   swizzle.immediates = [](Random& random, unsigned) {
     return std::vector<std::int64_t>{random.percent(30) ? 0x8000 | random.below(256) : random.below(0x8000)};
   };
@@ -175,7 +200,8 @@ void add_uniform(std::vector<Operation>& t) {
   wide.amd = "$r = call i64 @llvm.amdgcn.readfirstlane.i64(i64 $0)";
   wide.host = "$r = " + ask(Exchange::read_first, "$0", "0");
   t.push_back(wide);
-  Operation one = word("read_lane", Exchange::read_lane, 1, "$r = call i32 @llvm.amdgcn.readlane.i32(i32 $0, i32 $#0)", "$#0");
+  Operation one =
+      word("read_lane", Exchange::read_lane, 1, "$r = call i32 @llvm.amdgcn.readlane.i32(i32 $0, i32 $#0)", "$#0");
   one.whole_wave = true;  // what a lane that is off holds is not defined
   one.immediates = [](Random& random, unsigned where) {
     return std::vector<std::int64_t>{random.below((where & ~kWave64) != 0 ? 32 : 64)};
@@ -187,18 +213,21 @@ void add_uniform(std::vector<Operation>& t) {
   ballot.host = "$x1 = zext i1 $0 to i64\n$r = " + ask(Exchange::ballot, "$x1", "0");
   ballot.across = true;
   t.push_back(ballot);
-  for (auto [name, kind] : {std::pair{"add", Exchange::add}, std::pair{"umin", Exchange::umin}, std::pair{"umax", Exchange::umax},
-                            std::pair{"min", Exchange::smin}, std::pair{"max", Exchange::smax}, std::pair{"and", Exchange::bit_and},
-                            std::pair{"or", Exchange::bit_or}, std::pair{"xor", Exchange::bit_xor}}) {
+  for (auto [name, kind] :
+       {std::pair{"add", Exchange::add}, std::pair{"umin", Exchange::umin}, std::pair{"umax", Exchange::umax},
+        std::pair{"min", Exchange::smin}, std::pair{"max", Exchange::smax}, std::pair{"and", Exchange::bit_and},
+        std::pair{"or", Exchange::bit_or}, std::pair{"xor", Exchange::bit_xor}}) {
     Operation reduce = word("wave_reduce", kind, 1, "");
     // LLVM takes the sum of a constant for the constant.
     const std::string varied = "$x9 = xor i32 $0, %item\n";
     reduce.amd = varied + "$r = call i32 @llvm.amdgcn.wave.reduce." + name + ".i32(i32 $x9, i32 0)";
     reduce.host = varied + "$x1 = zext i32 $x9 to i64\n$x3 = " + ask(kind, "$x1", "0") + "\n$r = trunc i64 $x3 to i32";
     reduce.weight = 1;
+    reduce.broken = kAllChips, reduce.broken_levels = 1;  // its loop is put where SCC is alive
     t.push_back(reduce);
     reduce.name = "wave_reduce_uniform", reduce.uniform_arguments = true;
-    for (std::string* text_of : {&reduce.amd, &reduce.host}) text_of->replace(0, varied.size(), "$x9 = xor i32 $0, %s0\n");
+    for (std::string* text_of : {&reduce.amd, &reduce.host})
+      text_of->replace(0, varied.size(), "$x9 = xor i32 $0, %s0\n");
     t.push_back(reduce);
   }
 }

@@ -1,5 +1,5 @@
-// Instructions of the chips that LLVM offers as intrinsics and that have an exact definition. The host's text calls that
-// definition in plain C++ (definitions.cpp).
+// Instructions of the chips that LLVM offers as intrinsics and that have an exact definition. The host's text calls
+// that definition in plain C++ (definitions.cpp).
 #include "emulator/fuzz/operation.h"
 
 namespace wavetile::fuzz {
@@ -44,8 +44,9 @@ void add_integer(std::vector<Operation>& t) {
                     small + "$r = call i64 @llvm.amdgcn.mqsad.pk.u16.u8(i64 $0, i32 $1, i64 $x9)",
                     small + "$r = call i64 @fz_mqsad(i64 $0, i32 $1, i64 $x9)"));
   t.push_back(plain("lerp", "lerp", i32, {i32, i32, i32}));
-  const std::string field = "$x1 = and i32 $1, 31\n$x2 = and i32 $2, 31\n$x3 = sub i32 32, $x1\n"
-                            "$x4 = call i32 @llvm.umin.i32(i32 $x2, i32 $x3)\n$r = call i32 @";
+  const std::string field =
+      "$x1 = and i32 $1, 31\n$x2 = and i32 $2, 31\n$x3 = sub i32 32, $x1\n"
+      "$x4 = call i32 @llvm.umin.i32(i32 $x2, i32 $x3)\n$r = call i32 @";
   t.push_back(fixed("ubfe", i32, {i32, i32, i32}, field + "llvm.amdgcn.ubfe.i32(i32 $0, i32 $x1, i32 $x4)",
                     field + "fz_ubfe(i32 $0, i32 $x1, i32 $x4)"));
   t.push_back(fixed("sbfe", i32, {i32, i32, i32}, field + "llvm.amdgcn.sbfe.i32(i32 $0, i32 $x1, i32 $x4)",
@@ -63,9 +64,10 @@ void add_integer(std::vector<Operation>& t) {
                       "$x1 = call i32 @fz_" + s + "(i32 $0, i32 $1)\n$r = bitcast i32 $x1 to <2 x i16>"));
   }
   // Scalar instructions.
-  for (Operation o : {plain("s_bitreplicate", "s.bitreplicate", i64, {i32}), plain("s_quadmask", "s.quadmask.i32", i32, {i32}),
-                      plain("s_quadmask64", "s.quadmask.i64", i64, {i64}), plain("s_wqm", "s.wqm.i32", i32, {i32}),
-                      plain("s_wqm64", "s.wqm.i64", i64, {i64})}) {
+  for (Operation o :
+       {plain("s_bitreplicate", "s.bitreplicate", i64, {i32}), plain("s_quadmask", "s.quadmask.i32", i32, {i32}),
+        plain("s_quadmask64", "s.quadmask.i64", i64, {i64}), plain("s_wqm", "s.wqm.i32", i32, {i32}),
+        plain("s_wqm64", "s.wqm.i64", i64, {i64})}) {
     o.uniform_arguments = o.uniform_result = true;
     t.push_back(o);
   }
@@ -85,21 +87,23 @@ void add_dot(std::vector<Operation>& t) {
   for (int bits : {4, 8})
     for (int signs = 0; signs < 4; ++signs)
       for (const char* clamp : {"false", "true"}) {
-        const std::string a = signs & 1 ? "true" : "false", b = signs & 2 ? "true" : "false", n = std::to_string(bits == 4 ? 8 : 4);
+        const std::string a = signs & 1 ? "true" : "false", b = signs & 2 ? "true" : "false",
+                          n = std::to_string(bits == 4 ? 8 : 4);
         t.push_back(fixed("sudot", i32, {i32, i32, i32},
-                          "$r = call i32 @llvm.amdgcn.sudot" + n + "(i1 " + a + ", i32 $0, i1 " + b + ", i32 $1, i32 $2, i1 " +
-                              clamp + ")",
+                          "$r = call i32 @llvm.amdgcn.sudot" + n + "(i1 " + a + ", i32 $0, i1 " + b +
+                              ", i32 $1, i32 $2, i1 " + clamp + ")",
                           "$r = call i32 @fz_sudot(i32 $0, i32 $1, i32 $2, i32 " + std::to_string(bits) + ", i32 " +
                               std::to_string(signs | (clamp[0] == 't' ? 4 : 0)) + ")",
                           kRdna3));
       }
   // i16 pairs.
   for (const char* s : {"s", "u"})
-    t.push_back(fixed(s[0] == 's' ? "sdot2" : "udot2", i32, {v2i16, v2i16, i32},
-                      std::string("$r = call i32 @llvm.amdgcn.") + s + "dot2(<2 x i16> $0, <2 x i16> $1, i32 $2, i1 false)",
-                      std::string("$x1 = bitcast <2 x i16> $0 to i32\n$x2 = bitcast <2 x i16> $1 to i32\n$r = call i32 @fz_") + s +
-                          "dot2(i32 $x1, i32 $x2, i32 $2)",
-                      kGfx942));
+    t.push_back(
+        fixed(s[0] == 's' ? "sdot2" : "udot2", i32, {v2i16, v2i16, i32},
+              std::string("$r = call i32 @llvm.amdgcn.") + s + "dot2(<2 x i16> $0, <2 x i16> $1, i32 $2, i1 false)",
+              std::string("$x1 = bitcast <2 x i16> $0 to i32\n$x2 = bitcast <2 x i16> $1 to i32\n$r = call i32 @fz_") +
+                  s + "dot2(i32 $x1, i32 $x2, i32 $2)",
+              kGfx942));
   // Floats that are small integers, so that no sum is rounded.
   const std::string halves =
       "$x1 = ashr <2 x i16> $0, splat (i16 11)\n$x2 = ashr <2 x i16> $1, splat (i16 11)\n$x3 = ashr i32 $2, 20\n";
@@ -107,8 +111,8 @@ void add_dot(std::vector<Operation>& t) {
     const std::string e = element, v = "<2 x " + e + ">";
     t.push_back(fixed(name, f32, {v2i16, v2i16, i32},
                       halves + "$x4 = sitofp <2 x i16> $x1 to " + v + "\n$x5 = sitofp <2 x i16> $x2 to " + v +
-                          "\n$x6 = sitofp i32 $x3 to float\n$r = call float @llvm.amdgcn." + intrinsic + "(" + v + " $x4, " + v +
-                          " $x5, float $x6, i1 false)",
+                          "\n$x6 = sitofp i32 $x3 to float\n$r = call float @llvm.amdgcn." + intrinsic + "(" + v +
+                          " $x4, " + v + " $x5, float $x6, i1 false)",
                       halves +
                           "$x4 = sext <2 x i16> $x1 to <2 x i32>\n$x5 = sext <2 x i16> $x2 to <2 x i32>\n"
                           "$x6 = mul <2 x i32> $x4, $x5\n$x7 = call i32 @llvm.vector.reduce.add.v2i32(<2 x i32> $x6)\n"
@@ -130,8 +134,9 @@ void add_float(std::vector<Operation>& t) {
                     "$x1 = fpext float $f0 to double\n$r = call i32 @fz_exponent(double $x1)"));
   t.push_back(fixed("exp_f64", i32, {f64}, "$r = call i32 @llvm.amdgcn.frexp.exp.i32.f64(double $f0)",
                     "$r = call i32 @fz_exponent(double $f0)"));
-  t.push_back(fixed("exp_f16", i16, {f16}, "$r = call i16 @llvm.amdgcn.frexp.exp.i16.f16(half $f0)",
-                    "$x1 = fpext half $f0 to double\n$x2 = call i32 @fz_exponent(double $x1)\n$r = trunc i32 $x2 to i16"));
+  t.push_back(
+      fixed("exp_f16", i16, {f16}, "$r = call i16 @llvm.amdgcn.frexp.exp.i16.f16(half $f0)",
+            "$x1 = fpext half $f0 to double\n$x2 = call i32 @fz_exponent(double $x1)\n$r = trunc i32 $x2 to i16"));
   t.push_back(fixed("mant_f16", f16, {f16}, "$r = call half @llvm.amdgcn.frexp.mant.f16(half $f0)",
                     "$x1 = fpext half $f0 to double\n$x2 = call double @fz_fraction(double $x1)\n"
                     "$r = fptrunc double $x2 to half"));
@@ -150,14 +155,13 @@ void add_float(std::vector<Operation>& t) {
   classify("class_f16", f16);
   auto fract = [&](const char* name, Type type, const char* limit) {
     const std::string e = text(type), m = mangled(type);
-    const std::string finite = "$x1 = call " + e + " @llvm.fabs." + m + "(" + e + " $0)\n$x2 = fcmp olt " + e + " $x1, " +
-                               limit + "\n$x3 = select i1 $x2, " + e + " $0, " + e + " zeroinitializer\n";
+    const std::string finite = "$x1 = call " + e + " @llvm.fabs." + m + "(" + e + " $0)\n$x2 = fcmp olt " + e +
+                               " $x1, " + limit + "\n$x3 = select i1 $x2, " + e + " $0, " + e + " zeroinitializer\n";
     std::string host = finite + "$x4 = call " + e + " @llvm.floor." + m + "(" + e + " $x3)\n$x5 = fsub " + e +
                        " $x3, $x4\n$r = call " + e + " @llvm.minnum." + m + "(" + e + " $x5, " + e + " ";
-    host += type == f32   ? "0x3FEFFFFFE0000000)"
-            : type == f64 ? "0x3FEFFFFFFFFFFFFF)"
-                          : "0xH3BFF)";
-    t.push_back(fixed(name, type, {type}, finite + "$r = call " + e + " @llvm.amdgcn.fract." + m + "(" + e + " $x3)", host));
+    host += type == f32 ? "0x3FEFFFFFE0000000)" : type == f64 ? "0x3FEFFFFFFFFFFFFF)" : "0xH3BFF)";
+    t.push_back(
+        fixed(name, type, {type}, finite + "$r = call " + e + " @llvm.amdgcn.fract." + m + "(" + e + " $x3)", host));
   };
   fract("fract_f32", f32, "0x42A0000000000000");
   fract("fract_f64", f64, "0x43A0000000000000");
@@ -171,8 +175,8 @@ void add_float(std::vector<Operation>& t) {
                     "$x1 = call float @llvm.amdgcn.fmul.legacy(float $0, float $1)\n" + zero,
                     "$x1 = call float @fz_mul_legacy(float $0, float $1)\n" + zero));
   t.push_back(fixed("fma_legacy", f32, {f32, f32, f32},
-                    "$r = call float @llvm.amdgcn.fma.legacy(float $0, float $1, float $2)",
-                    "$r = call float @fz_fma_legacy(float $0, float $1, float $2)", kRdna3));
+                    "$x1 = call float @llvm.amdgcn.fma.legacy(float $0, float $1, float $2)\n" + zero,
+                    "$x1 = call float @fz_fma_legacy(float $0, float $1, float $2)\n" + zero, kRdna3));
   t.push_back(fixed("cvt_pkrtz", v2f16, {f32, f32}, "$r = call <2 x half> @llvm.amdgcn.cvt.pkrtz(float $0, float $1)",
                     "$x1 = call i32 @fz_cvt_pkrtz(float $0, float $1)\n$r = bitcast i32 $x1 to <2 x half>"));
   t.back().weight = 3;

@@ -14,8 +14,9 @@ const std::vector<Operation>& operations() {
     add_machine(table);
     add_lanes(table);
     // Those that the generator and the writer know by name.
-    for (const char* name : {"constant", "scalar", "item", "group", "load", "store", "atomic", "compare_exchange",
-                             "float_atomic", "shared_atomic", "cells", "exchange_lds", "output", "if", "switch", "loop"}) {
+    for (const char* name :
+         {"constant", "scalar", "item", "group", "load", "store", "atomic", "compare_exchange", "float_atomic",
+          "shared_atomic", "cells", "exchange_lds", "output", "if", "switch", "loop"}) {
       Operation o;
       o.name = name;
       table.push_back(o);

@@ -43,17 +43,17 @@ struct Operation {
   Form form = Form::special;
   int weight = 0;
   Kinds kinds = 0, from = 0;
-  int count = 0;             // arguments of `same`
+  int count = 0;  // arguments of `same`
   bool vectors = true;
   std::vector<Type> parameters;
   Type result;
-  std::string amd, host;                // host empty: as amd
+  std::string amd, host;  // host empty: as amd
   unsigned chips = kAllChips;
   unsigned broken = 0, broken_levels = 0;  // configurations and levels on which LLVM compiles it wrongly
   std::vector<std::int64_t> (*immediates)(Random&, unsigned configurations) = nullptr;
-  bool across = false;                  // reads other lanes
-  bool uniform_arguments = false;       // must be the same in all lanes
-  bool whole_wave = false;              // defined only where all lanes are active
+  bool across = false;             // reads other lanes
+  bool uniform_arguments = false;  // must be the same in all lanes
+  bool whole_wave = false;         // defined only where all lanes are active
   bool uniform_result = false;
 };
 

@@ -23,9 +23,9 @@
 namespace wavetile::fuzz {
 
 inline constexpr int kGroups = 2, kGroupItems = 64, kItems = kGroups * kGroupItems;
-inline constexpr int kInputBytes = 1024, kUniformBytes = 512,
-                     kUniformTable = 64, kOwnBytes = 64, kOutputBytes = 1024, kPrivateBytes = 64,
-                     kSharedBytes = 256, kScalars = 4;  // kScalars: arguments by value, i32 and i64 in turn
+inline constexpr int kInputBytes = 1024, kUniformBytes = 512, kUniformTable = 64, kOwnBytes = 64, kOutputBytes = 1024,
+                     kPrivateBytes = 64, kSharedBytes = 256,
+                     kScalars = 4;  // kScalars: arguments by value, i32 and i64 in turn
 // LDS: the work-items' own bytes, then 16 a work-item to exchange, then cells.
 inline constexpr int kExchangeAt = kGroupItems * kOwnBytes, kCellsAt = kExchangeAt + kGroupItems * 16,
                      kLdsBytes = kCellsAt + 64;
@@ -36,13 +36,13 @@ struct Statement;
 struct Block {
   std::vector<int> parameters;  // numbers of values that it is entered with
   std::vector<Statement> body;
-  int result = -1;              // the value that it gives, -1: none
+  int result = -1;  // the value that it gives, -1: none
 };
 
 struct Statement {
   const Operation* operation = nullptr;
-  int value = -1;   // its number; also of statements without a value
-  Type type;        // of the value
+  int value = -1;  // its number; also of statements without a value
+  Type type;       // of the value
   std::vector<int> arguments;
   std::vector<std::int64_t> immediates;
   std::vector<Block> blocks;
@@ -59,11 +59,11 @@ struct Datum {  // of `in` or `uniform`: what a load expects there
 struct Program {
   std::uint64_t seed = 0, number = 0;
   Block body;
-  std::vector<Type> types;       // of all values, by number
-  std::vector<bool> uniform;     // values that are the same in all active lanes of a wave
+  std::vector<Type> types;    // of all values, by number
+  std::vector<bool> uniform;  // values that are the same in all active lanes of a wave
   std::vector<Datum> input, uniform_data, output;
   std::vector<std::uint64_t> scalars;
-  unsigned configurations = 0;   // where it can run
+  unsigned configurations = 0;  // where it can run
   int private_arrays = 0, shared_bytes = 0;
 };
 

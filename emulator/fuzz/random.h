@@ -8,7 +8,8 @@ namespace wavetile::fuzz {
 
 class Random {
  public:
-  Random(std::uint64_t seed, std::uint64_t stream) : state_(seed * 0x9e3779b97f4a7c15u ^ (stream + 1) * 0xd1342543de82ef95u) {}
+  Random(std::uint64_t seed, std::uint64_t stream)
+      : state_(seed * 0x9e3779b97f4a7c15u ^ (stream + 1) * 0xd1342543de82ef95u) {}
   std::uint64_t bits() {  // SplitMix64
     std::uint64_t z = state_ += 0x9e3779b97f4a7c15u;
     z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9u;

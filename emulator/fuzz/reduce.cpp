@@ -34,8 +34,8 @@ std::set<int> used_values(Block& b) {
 }
 
 bool has_effect(const Statement& s) {
-  for (const char* effect : {"store", "output", "shared_atomic", "atomic", "compare_exchange", "float_atomic", "cells",
-                             "exchange_lds"})
+  for (const char* effect :
+       {"store", "output", "shared_atomic", "atomic", "compare_exchange", "float_atomic", "cells", "exchange_lds"})
     if (name(s) == effect) return true;
   for (const Block& b : s.blocks)
     for (const Statement& inner : b.body)
@@ -173,6 +173,7 @@ class Reducer {
     // Zero for an argument.
     for (std::size_t a = 0; a < arguments; ++a)
       better |= attempt(number, [a](Program& p, Block& b, std::size_t at) {
+        if (a >= b.body[at].arguments.size()) return false;  // the zero of an argument before it
         const int old = b.body[at].arguments[a];
         if (is_constant(p, old)) return false;
         p.types.push_back(p.types[static_cast<std::size_t>(old)]);

@@ -47,10 +47,13 @@ struct Item {
 
 int current_lane() { return current->lane; }
 
-std::uint64_t lanes_exchange(std::uint32_t kind, std::uint64_t value, std::uint64_t other, std::uint64_t a, std::uint64_t b) {
+std::uint64_t lanes_exchange(std::uint32_t kind, std::uint64_t value, std::uint64_t other, std::uint64_t a,
+                             std::uint64_t b) {
   return current->wait(static_cast<int>(kind), {static_cast<Exchange>(kind), value, other, a, b});
 }
-void lanes_branch(std::uint32_t which) { current->masks.push_back(current->wait(kBranch, {Exchange::ballot, which, 0, 0, 0})); }
+void lanes_branch(std::uint32_t which) {
+  current->masks.push_back(current->wait(kBranch, {Exchange::ballot, which, 0, 0, 0}));
+}
 void lanes_continue(std::uint32_t more) {
   const std::uint64_t same = current->wait(kBranch, {Exchange::ballot, more, 0, 0, 0});
   if (more) {
@@ -122,7 +125,8 @@ struct Reference::State {
     if (kind == kBranch) {
       for (int l = 0; l < lanes; ++l)
         for (int m = 0; m < lanes; ++m)
-          if ((mask >> l & 1) && (mask >> m & 1) && asked[static_cast<std::size_t>(l)].value == asked[static_cast<std::size_t>(m)].value)
+          if ((mask >> l & 1) && (mask >> m & 1) &&
+              asked[static_cast<std::size_t>(l)].value == asked[static_cast<std::size_t>(m)].value)
             answers[static_cast<std::size_t>(l)] |= std::uint64_t{1} << m;
     } else {
       answers = exchange(asked, mask, lanes, half_permute);

@@ -31,7 +31,8 @@ class Reference {
 
 // Called by host functions, for the work-item that runs.
 int current_lane();
-std::uint64_t lanes_exchange(std::uint32_t kind, std::uint64_t value, std::uint64_t other, std::uint64_t a, std::uint64_t b);
+std::uint64_t lanes_exchange(std::uint32_t kind, std::uint64_t value, std::uint64_t other, std::uint64_t a,
+                             std::uint64_t b);
 /// From here to lanes_join(), meets only those that give the same `which`.
 void lanes_branch(std::uint32_t which);
 /// At the head of a loop that began with lanes_branch(): meets those that go on; the others join the rest outside.

@@ -81,7 +81,8 @@ class Session {
     if (!getenv("WAVETILE_FUZZ_STDERR") && !freopen("/dev/null", "w", stderr)) _exit(2);  // LLVM's words on its crashes
     std::string said;
     try {
-      said = nlohmann::json(run_chunk(settings_, c.order, *c.at)).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+      said = nlohmann::json(run_chunk(settings_, c.order, *c.at))
+                 .dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
     } catch (const std::exception& e) {
       said = std::string("!") + e.what();
     }
@@ -134,7 +135,8 @@ class Session {
       const int k = c.at->configuration;
       const bool of_llvm = c.at->phase == Whereabouts::compiling;
       const std::uint64_t number = c.at->number;
-      const std::string how = WIFSIGNALED(status) ? strsignal(WTERMSIG(status)) : fmt::format("exit {}", WEXITSTATUS(status));
+      const std::string how =
+          WIFSIGNALED(status) ? strsignal(WTERMSIG(status)) : fmt::format("exit {}", WEXITSTATUS(status));
       if (c.at->phase == Whereabouts::reference)
         throw std::runtime_error(fmt::format("the reference of program {} died: {}", number, how));
       sum_.failures.push_back({number, configurations()[static_cast<std::size_t>(k)].name, c.at->level,

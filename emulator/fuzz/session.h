@@ -15,16 +15,16 @@ struct Settings {
   int jobs = 1;
   bool checks = false;
   bool reduce = true;
-  std::string out;              // a folder for what failed; empty: nothing is written
+  std::string out;  // a folder for what failed; empty: nothing is written
 };
 
 struct Failure {
   std::uint64_t number = 0;
   std::string configuration;
   int level = 0;
-  std::string kind;   // "mismatch", "report", "llvm", "crash"
+  std::string kind;  // "mismatch", "report", "llvm", "crash"
   std::string words;
-  std::string file;   // with the reduced program, where there is one
+  std::string file;  // with the reduced program, where there is one
 };
 
 struct Summary {

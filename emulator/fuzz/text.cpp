@@ -16,9 +16,9 @@ std::vector<std::uint8_t> scalar_arguments(const Program& p) {
   std::vector<std::uint8_t> bytes;
   for (int i = 0; i < kScalars; ++i)  // i32, padding, i64
     for (int b = 0; b < 8; ++b)
-      bytes.push_back(static_cast<std::uint8_t>((i % 2 ? p.scalars[static_cast<std::size_t>(i)]
-                                                       : p.scalars[static_cast<std::size_t>(i)] & 0xffffffff) >>
-                                                8 * b));
+      bytes.push_back(static_cast<std::uint8_t>(
+          (i % 2 ? p.scalars[static_cast<std::size_t>(i)] : p.scalars[static_cast<std::size_t>(i)] & 0xffffffff) >>
+          8 * b));
   return bytes;
 }
 
@@ -27,10 +27,11 @@ std::string write(const std::vector<const Program*>& programs, Side side) {
   if (side == Side::host)
     for (const Definition& d : definitions()) out += fmt::format("declare {}\n", d.declaration);
   for (const Program* p : programs) out += Writer(*p, side).function();
-  out += side == Side::amd ? "attributes #0 = { nounwind \"amdgpu-flat-work-group-size\"=\"64,64\" "
-                             "\"uniform-work-group-size\"=\"true\" \"amdgpu-implicitarg-num-bytes\"=\"0\" }\n"
-                             "!0 = !{}\n!llvm.module.flags = !{!1}\n!1 = !{i32 1, !\"amdhsa_code_object_version\", i32 500}\n"
-                           : "attributes #0 = { nounwind }\n";
+  out += side == Side::amd
+             ? "attributes #0 = { nounwind \"amdgpu-flat-work-group-size\"=\"64,64\" "
+               "\"uniform-work-group-size\"=\"true\" \"amdgpu-implicitarg-num-bytes\"=\"0\" }\n"
+               "!0 = !{}\n!llvm.module.flags = !{!1}\n!1 = !{i32 1, !\"amdhsa_code_object_version\", i32 500}\n"
+             : "attributes #0 = { nounwind }\n";
   return out;
 }
 
@@ -48,7 +49,8 @@ void Writer::entry() {
   if (side_ == Side::amd) {
     out_ = fmt::format(
         "@{0}.lds = internal addrspace(3) global [{1} x i8] poison, align 64\n"
-        "define protected amdgpu_kernel void @{0}(ptr addrspace(1) noalias readonly %in, ptr addrspace(1) noalias readonly "
+        "define protected amdgpu_kernel void @{0}(ptr addrspace(1) noalias readonly %in, ptr addrspace(1) noalias "
+        "readonly "
         "%uniform, ptr addrspace(1) %own.all, ptr addrspace(1) %shared, ptr addrspace(1) %out.all, {2}) #0 {{\n",
         f, kLdsBytes, scalars);
     label("entry");
@@ -56,7 +58,8 @@ void Writer::entry() {
     line("%group = call i32 @llvm.amdgcn.workgroup.id.x()");
   } else {
     out_ = fmt::format(
-        "define void @{}(ptr %in, ptr %uniform, ptr %own.all, ptr %shared, ptr %out.all, ptr %lds, i32 %item, i32 %group, "
+        "define void @{}(ptr %in, ptr %uniform, ptr %own.all, ptr %shared, ptr %out.all, ptr %lds, i32 %item, i32 "
+        "%group, "
         "{}) #0 {{\n",
         f, scalars);
     label("entry");
@@ -80,7 +83,8 @@ void Writer::entry() {
   for (int i = 0; i < program_.private_arrays; ++i) {
     line(fmt::format("%array{} = alloca [{} x i8], align 16{}", i, kPrivateBytes,
                      side_ == Side::amd ? ", addrspace(5)" : ""));
-    line(fmt::format("store [{} x i8] zeroinitializer, {} %array{}, align 16", kPrivateBytes, pointer(Space::array), i));
+    line(
+        fmt::format("store [{} x i8] zeroinitializer, {} %array{}, align 16", kPrivateBytes, pointer(Space::array), i));
   }
 }
 
@@ -104,7 +108,9 @@ std::string Writer::value(int number) const {
   return c != constants_.end() ? c->second : fmt::format("%v{}", number);
 }
 
-std::string Writer::name(const Statement& s, const std::string& part) const { return fmt::format("%v{}.{}", s.value, part); }
+std::string Writer::name(const Statement& s, const std::string& part) const {
+  return fmt::format("%v{}.{}", s.value, part);
+}
 
 void Writer::block(const Block& b) {
   for (const Statement& s : b.body) statement(s);
@@ -163,48 +169,71 @@ std::string Writer::marked(const std::string& text_of, std::size_t& at, const St
   const Type type = s.type;
   auto number = [&] {
     std::size_t n = 0;
-    while (at < text_of.size() && text_of[at] >= '0' && text_of[at] <= '9') n = n * 10 + static_cast<std::size_t>(text_of[at++] - '0');
+    while (at < text_of.size() && text_of[at] >= '0' && text_of[at] <= '9')
+      n = n * 10 + static_cast<std::size_t>(text_of[at++] - '0');
     return n;
   };
   auto of_argument = [&](std::size_t i) { return program_.types[static_cast<std::size_t>(s.arguments[i])]; };
-  auto all = [&](Type t, std::uint64_t bits) {
-    return literal(t, std::vector<std::uint64_t>(t.lanes, bits));
-  };
+  auto all = [&](Type t, std::uint64_t bits) { return literal(t, std::vector<std::uint64_t>(t.lanes, bits)); };
   const std::uint64_t top = std::uint64_t{1} << (type.bits() - 1);
   switch (mark) {
-    case 'r': return fmt::format("%v{}", s.value);
-    case 'x': return name(s, std::to_string(number()));
-    case '#': return std::to_string(s.immediates[number()]);
+    case 'r':
+      return fmt::format("%v{}", s.value);
+    case 'x':
+      return name(s, std::to_string(number()));
+    case '#':
+      return std::to_string(s.immediates[number()]);
     case 'c':
-    case 'f': return argument(s, number(), mark);
-    case 'T': return text(type);
-    case 'A': return text(of_argument(0));
-    case 'B': return text(type.with_lanes(1));
-    case 'I': return text(type.as_int());
-    case 'L': return text((s.operation->form == Form::convert ? of_argument(0) : type).with(Kind::i1));
-    case 'D': return text(type.with(Kind::f64));
-    case 'E': return text(type.with(Kind::i32));
+    case 'f':
+      return argument(s, number(), mark);
+    case 'T':
+      return text(type);
+    case 'A':
+      return text(of_argument(0));
+    case 'B':
+      return text(type.with_lanes(1));
+    case 'I':
+      return text(type.as_int());
+    case 'L':
+      return text((s.operation->form == Form::convert ? of_argument(0) : type).with(Kind::i1));
+    case 'D':
+      return text(type.with(Kind::f64));
+    case 'E':
+      return text(type.with(Kind::i32));
     case 'W': {
       const std::string element = fmt::format("i{}", 2 * type.bits());
       return type.lanes == 1 ? element : fmt::format("<{} x {}>", type.lanes, element);
     }
-    case 'M': return mangled(type);
-    case 'N': return mangled(of_argument(0));
-    case 'Z': return mangled(type.with(Kind::i32));
-    case 'd': return mangled(type.with(Kind::f64));
-    case 'o': return all(type.as_int(), 1);
-    case 'w': return all(type.as_int(), ~std::uint64_t{0});
-    case 's': return all(type.as_int(), top);
-    case 'm': return all(type.as_int(), static_cast<std::uint64_t>(type.bits() - 1));
-    case 'z': return "zeroinitializer";
-    case 'h': return all(type, top >> 1);
+    case 'M':
+      return mangled(type);
+    case 'N':
+      return mangled(of_argument(0));
+    case 'Z':
+      return mangled(type.with(Kind::i32));
+    case 'd':
+      return mangled(type.with(Kind::f64));
+    case 'o':
+      return all(type.as_int(), 1);
+    case 'w':
+      return all(type.as_int(), ~std::uint64_t{0});
+    case 's':
+      return all(type.as_int(), top);
+    case 'm':
+      return all(type.as_int(), static_cast<std::uint64_t>(type.bits() - 1));
+    case 'z':
+      return "zeroinitializer";
+    case 'h':
+      return all(type, top >> 1);
     case 'i': {
       const Type a = of_argument(0);
       return all(a, a.kind == Kind::f16 ? 0x7c00 : a.kind == Kind::f32 ? 0x7f800000 : 0x7ff0000000000000);
     }
-    case 'n': return std::to_string(type.bits());
-    case 'P': return predicate(s);
-    case 'U': return shuffle_mask(s);
+    case 'n':
+      return std::to_string(type.bits());
+    case 'P':
+      return predicate(s);
+    case 'U':
+      return shuffle_mask(s);
     default:
       if (mark < '0' || mark > '9') throw std::logic_error(fmt::format("'${}' stands for nothing", mark));
       return value(s.arguments[static_cast<std::size_t>(mark - '0')]);
@@ -218,7 +247,8 @@ std::string Writer::argument(const Statement& s, std::size_t i, char how) {
   if (!t.is_float()) return v;
   const std::string result = name(s, fmt::format("{}{}", how, i));
   if (!made_.insert(result).second) return result;
-  const std::string test = name(s, fmt::format("{}t{}", how, i)), nan = literal(t, std::vector(t.lanes, quiet_nan(t.kind)));
+  const std::string test = name(s, fmt::format("{}t{}", how, i)),
+                    nan = literal(t, std::vector(t.lanes, quiet_nan(t.kind)));
   line(fmt::format("{} = fcmp uno {} {}, zeroinitializer", test, text(t), v));
   line(fmt::format("{} = select {} {}, {} {}, {} {}", result, text(t.with(Kind::i1)), test, text(t),
                    how == 'c' ? nan : "zeroinitializer", text(t), v));

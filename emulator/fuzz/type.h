@@ -23,11 +23,11 @@ struct Type {
   bool operator==(const Type&) const = default;
   bool is_float() const { return kind >= Kind::f16; }
   bool in(Kinds kinds) const { return kinds >> static_cast<int>(kind) & 1; }
-  int bits() const;                       // of one element
-  int bytes() const;                      // in memory, packed; an i1 takes a byte
+  int bits() const;   // of one element
+  int bytes() const;  // in memory, packed; an i1 takes a byte
   Type with(Kind k) const { return {k, lanes}; }
   Type with_lanes(int n) const { return {kind, static_cast<std::uint8_t>(n)}; }
-  Type as_int() const;                    // of the same shape
+  Type as_int() const;  // of the same shape
 };
 
 /// "<4 x float>"

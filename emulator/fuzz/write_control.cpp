@@ -68,8 +68,8 @@ void Writer::loop(const Statement& s) {
   out_ = so_far;
   label(prefix + ".head");
   line(fmt::format("{} = phi i32 [ 0, %{} ], [ {}, %{} ]", value(body.parameters[0]), before, next, latch));
-  line(fmt::format("{} = phi {} [ {}, %{} ], [ {}, %{} ]", value(body.parameters[1]), text(s.type), value(s.arguments[1]),
-                   before, value(body.result), latch));
+  line(fmt::format("{} = phi {} [ {}, %{} ], [ {}, %{} ]", value(body.parameters[1]), text(s.type),
+                   value(s.arguments[1]), before, value(body.result), latch));
   line(fmt::format("{} = icmp ult i32 {}, {}", more, value(body.parameters[0]), count));
   if (meet) {
     line(fmt::format("{}.word = zext i1 {} to i32", more, more));

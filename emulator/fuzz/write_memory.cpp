@@ -11,9 +11,13 @@ namespace {
 constexpr const char* kOrderings[] = {"monotonic", "acquire", "acq_rel", "seq_cst"};
 constexpr const char* kScopes[] = {"", "syncscope(\"agent\") ", "syncscope(\"workgroup\") "};
 // The first nine give the same in whatever order.
-constexpr const char* kAtomics[] = {"add", "sub", "and", "or",   "xor",       "max",      "min",
+constexpr const char* kAtomics[] = {"add",  "sub",  "and",  "or",   "xor",       "max",      "min",
                                     "umax", "umin", "nand", "xchg", "uinc_wrap", "udec_wrap"};
 constexpr const char* kFloatAtomics[] = {"fadd", "fsub", "fmax", "fmin"};
+
+// Without it LLVM expects memory on which some atomics do not work.
+constexpr const char* kOwnInstruction =
+    ", !amdgpu.no.fine.grained.memory !0, !amdgpu.no.remote.memory !0, !amdgpu.ignore.denormal.mode !0";
 
 std::string when(const Statement& s, std::size_t ordering) {
   return fmt::format("{}{}", kScopes[s.immediates[ordering + 1]], kOrderings[s.immediates[ordering]]);
@@ -27,8 +31,8 @@ std::string Writer::pointer(Space space) const {
 }
 
 // Arguments from `next` on: which place, and which of two memories.
-std::string Writer::address(const Statement& s, Space space, std::int64_t offset, std::int64_t step, std::int64_t places,
-                            std::size_t next) {
+std::string Writer::address(const Statement& s, Space space, std::int64_t offset, std::int64_t step,
+                            std::int64_t places, std::size_t next) {
   std::string at = std::to_string(offset);
   if (places != 0) {
     line(fmt::format("{} = urem i32 {}, {}", name(s, "place"), value(s.arguments[next++]), places));
@@ -39,11 +43,21 @@ std::string Writer::address(const Statement& s, Space space, std::int64_t offset
   }
   std::string base;
   switch (space) {
-    case Space::input: base = "%my.in"; break;
-    case Space::uniform: base = "%uniform"; break;
-    case Space::own: base = "%own"; break;
-    case Space::lds: base = "%lds.own"; break;
-    case Space::array: base = fmt::format("%array{}", s.immediates[3]); break;
+    case Space::input:
+      base = "%my.in";
+      break;
+    case Space::uniform:
+      base = "%uniform";
+      break;
+    case Space::own:
+      base = "%own";
+      break;
+    case Space::lds:
+      base = "%lds.own";
+      break;
+    case Space::array:
+      base = fmt::format("%array{}", s.immediates[3]);
+      break;
     case Space::either: {
       std::string own = "%own", lds = "%lds.own";
       if (side_ == Side::amd) {
@@ -75,8 +89,7 @@ void Writer::load_or_store(const Statement& s) {
   const std::int64_t align = s.immediates[2];
   const std::string to = address(s, space, s.immediates[1], align, s.immediates[4], load ? 0 : 1);
   const char* how = s.immediates[5] ? "volatile " : "";
-  if (load)
-    return line(fmt::format("%v{} = load {}{}, {}, align {}", s.value, how, text(s.type), to, align));
+  if (load) return line(fmt::format("%v{} = load {}{}, {}, align {}", s.value, how, text(s.type), to, align));
   const std::string v = canonical(s, s.type, value(s.arguments[0]), "c");
   line(fmt::format("store {}{} {}, {}, align {}", how, text(s.type), v, to, align));
 }
@@ -84,8 +97,7 @@ void Writer::load_or_store(const Statement& s) {
 void Writer::atomic(const Statement& s) {
   const bool compare = std::string_view(s.operation->name) == "compare_exchange";
   const auto space = static_cast<Space>(s.immediates[0]);
-  const std::string to =
-      address(s, space, s.immediates[1], s.type.bytes(), s.immediates[5], compare ? 2 : 1);
+  const std::string to = address(s, space, s.immediates[1], s.type.bytes(), s.immediates[5], compare ? 2 : 1);
   const std::string type = text(s.type), order = when(s, 3);
   if (!compare)
     return line(fmt::format("%v{} = atomicrmw {} {}, {} {} {}, align {}", s.value, kAtomics[s.immediates[2]], to, type,
@@ -100,35 +112,38 @@ void Writer::atomic(const Statement& s) {
   line(fmt::format("{} = extractvalue {{{}, i1}} {}, 0", name(s, "old"), type, name(s, "pair")));
   line(fmt::format("{} = extractvalue {{{}, i1}} {}, 1", name(s, "done"), type, name(s, "pair")));
   line(fmt::format("{} = xor {} {}, -1", name(s, "not"), type, name(s, "old")));
-  line(fmt::format("%v{} = select i1 {}, {} {}, {} {}", s.value, name(s, "done"), type, name(s, "not"), type, name(s, "old")));
+  line(fmt::format("%v{} = select i1 {}, {} {}, {} {}", s.value, name(s, "done"), type, name(s, "not"), type,
+                   name(s, "old")));
 }
 
 // On small integers, so that nothing is rounded or denormal and the hardware's own instruction may be used.
 void Writer::float_atomic(const Statement& s) {
   const std::string to = address(s, static_cast<Space>(s.immediates[0]), s.immediates[1], 0, 0, 2), type = text(s.type);
   for (int i = 0; i < 2; ++i) {
-    line(fmt::format("{} = ashr i32 {}, 24", name(s, fmt::format("i{}", i)), value(s.arguments[static_cast<std::size_t>(i)])));
+    line(fmt::format("{} = ashr i32 {}, 24", name(s, fmt::format("i{}", i)),
+                     value(s.arguments[static_cast<std::size_t>(i)])));
     line(fmt::format("{} = sitofp i32 {} to {}", name(s, fmt::format("f{}", i)), name(s, fmt::format("i{}", i)), type));
   }
   line(fmt::format("store {} {}, {}, align 8", type, name(s, "f0"), to));
   const bool free = side_ == Side::amd && s.immediates[3] % 2 == 0;
-  line(fmt::format("{} = atomicrmw {} {}, {} {} {}, align 8{}", name(s, "old"), kFloatAtomics[s.immediates[2]], to, type,
-                   name(s, "f1"), when(s, 3),
-                   free ? ", !amdgpu.no.fine.grained.memory !0, !amdgpu.no.remote.memory !0, !amdgpu.ignore.denormal.mode !0"
-                        : ""));
+  line(fmt::format("{} = atomicrmw {} {}, {} {} {}, align 8{}", name(s, "old"), kFloatAtomics[s.immediates[2]], to,
+                   type, name(s, "f1"), when(s, 3), free ? kOwnInstruction : ""));
   line(fmt::format("{} = load {}, {}, align 8", name(s, "new"), type, to));
   line(fmt::format("%v{} = fadd {} {}, {}", s.value, type, name(s, "old"), name(s, "new")));
 }
 
+// By the hardware's own instruction: LLVM's loops of compare-and-exchange begin with an ordinary load, which races.
 void Writer::shared_atomic(const Statement& s) {
   line(fmt::format("{} = and i32 {}, 3", name(s, "cell"), value(s.arguments[1])));
   line(fmt::format("{} = getelementptr {}, {} %shared, i32 {}", name(s, "base"), text(s.type), pointer(Space::own),
                    name(s, "cell")));
-  line(fmt::format("{} = getelementptr i8, {} {}, i32 {}", name(s, "p"), pointer(Space::own), name(s, "base"), s.immediates[0]));
-  line(fmt::format("{} = atomicrmw {} {} {}, {} {} {}, align {}", name(s, "old"), kAtomics[s.immediates[1]],
-                   pointer(Space::own), name(s, "p"), text(s.type), value(s.arguments[0]),
-                   fmt::format("{}{}", s.immediates[3] == 2 ? kScopes[1] : kScopes[s.immediates[3]], kOrderings[s.immediates[2]]),
-                   s.type.bytes()));
+  line(fmt::format("{} = getelementptr i8, {} {}, i32 {}", name(s, "p"), pointer(Space::own), name(s, "base"),
+                   s.immediates[0]));
+  line(fmt::format(
+      "{} = atomicrmw {} {} {}, {} {} {}, align {}{}", name(s, "old"), kAtomics[s.immediates[1]], pointer(Space::own),
+      name(s, "p"), text(s.type), value(s.arguments[0]),
+      fmt::format("{}{}", s.immediates[3] == 2 ? kScopes[1] : kScopes[s.immediates[3]], kOrderings[s.immediates[2]]),
+      s.type.bytes(), side_ == Side::amd ? kOwnInstruction : ""));
 }
 
 void Writer::barrier() {
@@ -144,7 +159,8 @@ void Writer::exchange_lds(const Statement& s) {
   auto at = [&](const std::string& part, const std::string& item) {
     line(fmt::format("{} = mul i32 {}, 16", name(s, part + "m"), item));
     line(fmt::format("{} = add i32 {}, {}", name(s, part + "a"), name(s, part + "m"), kExchangeAt));
-    line(fmt::format("{} = getelementptr i8, {} {}, i32 {}", name(s, part), pointer(Space::lds), lds, name(s, part + "a")));
+    line(fmt::format("{} = getelementptr i8, {} {}, i32 {}", name(s, part), pointer(Space::lds), lds,
+                     name(s, part + "a")));
     return fmt::format("{} {}", pointer(Space::lds), name(s, part));
   };
   line(fmt::format("store {} {}, {}, align 16", text(s.type), v, at("mine", "%item")));
@@ -159,8 +175,10 @@ void Writer::cells(const Statement& s) {
   const std::string lds = side_ == Side::amd ? fmt::format("@{}.lds", function_name(program_)) : "%lds";
   auto cell = [&](const std::string& part, const std::string& which) {
     line(fmt::format("{} = and i32 {}, 15", name(s, part + "w"), which));
-    line(fmt::format("{} = getelementptr i32, {} {}, i32 {}", name(s, part + "b"), pointer(Space::lds), lds, name(s, part + "w")));
-    line(fmt::format("{} = getelementptr i8, {} {}, i32 {}", name(s, part), pointer(Space::lds), name(s, part + "b"), kCellsAt));
+    line(fmt::format("{} = getelementptr i32, {} {}, i32 {}", name(s, part + "b"), pointer(Space::lds), lds,
+                     name(s, part + "w")));
+    line(fmt::format("{} = getelementptr i8, {} {}, i32 {}", name(s, part), pointer(Space::lds), name(s, part + "b"),
+                     kCellsAt));
     return fmt::format("{} {}", pointer(Space::lds), name(s, part));
   };
   // Each of 16 cells is set by one of the first work-items.

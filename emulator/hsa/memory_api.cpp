@@ -64,7 +64,10 @@ hsa_status_t hsa_agent_iterate_regions(hsa_agent_t agent, hsa_status_t (*callbac
   return call([&](Runtime&) {
     const bool gpu = is_gpu(agent);
     require(callback != nullptr);
-    return iterate<hsa_region_t>(gpu, callback, data);
+    // Unlike pools, regions are listed for every agent that can access them: here a GPU's kernel arguments are found.
+    if (const hsa_status_t status = iterate<hsa_region_t>(gpu, callback, data); !gpu || status != HSA_STATUS_SUCCESS)
+      return status;
+    return iterate<hsa_region_t>(/*gpu=*/false, callback, data);
   });
 }
 

@@ -1,4 +1,5 @@
 // hsa_queue_*. Index functions, when their queue is none, print that and abort, as those of signals do.
+#include <algorithm>
 #include <bit>
 #include <cstdio>
 #include <cstdlib>
@@ -40,7 +41,7 @@ hsa_status_t hsa_queue_create(hsa_agent_t agent, uint32_t size, hsa_queue_type32
     require(gpu, HSA_STATUS_ERROR_INVALID_QUEUE_CREATION);
     require(size <= kQueueMostPackets);
     Queue::Settings s;
-    s.size = size;
+    s.size = std::max(size, kQueueLeastPackets);
     s.type = type;
     s.callback = callback;
     s.data = data;

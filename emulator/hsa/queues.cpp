@@ -6,6 +6,7 @@
 
 #include <fmt/format.h>
 
+#include "emulator/counters.h"
 #include "emulator/hsa/runtime.h"
 #include "emulator/wave.h"
 
@@ -131,6 +132,7 @@ std::optional<PacketError> Queue::launch(const Packet& packet, std::uint64_t pos
     std::fputs(text.c_str(), stderr);
     if (r.fatal && !fatal) fatal = &r;
   }
+  if (outcome.counters) std::fputs(outcome.counters->to_text().c_str(), stderr);
   if (!fatal) return std::nullopt;
   const hsa_status_t status = status_of(*fatal);
   if (status == static_cast<hsa_status_t>(HSA_STATUS_ERROR_MEMORY_FAULT)) runtime_.memory_fault(fatal->data);

@@ -65,6 +65,7 @@ bool Runtime::print_leaks() const {
   }
   for (const Signals::Leak& l : signals.live())
     text += fmt::format("  signal {}: its value is {}\n", l.number, l.value);
+  for (const std::uint64_t n : signals.live_groups()) text += fmt::format("  signal group {}\n", n);
   for (const std::string& l : queues.live()) text += fmt::format("  {}\n", l);
   for (const std::string& l : executables.live()) text += fmt::format("  {}\n", l);
   if (!text.empty()) {

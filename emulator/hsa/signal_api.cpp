@@ -79,28 +79,15 @@ void check_consumers(std::uint32_t count, const hsa_agent_t* consumers) {
   }
 }
 
-struct Group {
-  std::vector<hsa_signal_t> signals;
-};
-std::mutex groups_mutex;
-std::map<std::uint64_t, std::shared_ptr<const Group>> groups;
-std::uint64_t groups_created = 0;
-
 hsa_status_t wait_group(hsa_signal_group_t group, const hsa_signal_condition_t* conditions,
                         const hsa_signal_value_t* values, std::memory_order order, hsa_signal_t* signal,
                         hsa_signal_value_t* value) {
   return call([&](Runtime& r) {
-    std::shared_ptr<const Group> found;
-    {
-      const std::lock_guard lock(groups_mutex);
-      const auto it = groups.find(group.handle);
-      require(it != groups.end(), HSA_STATUS_ERROR_INVALID_SIGNAL_GROUP);
-      found = it->second;
-    }
+    const std::vector<hsa_signal_t> signals = r.signals.group(group.handle);
     require(conditions && values && signal && value);
-    const auto count = static_cast<std::uint32_t>(found->signals.size());
-    const std::uint32_t index = wait_any(r, count, found->signals.data(), conditions, values, UINT64_MAX, order, value);
-    *signal = found->signals[index];
+    const auto count = static_cast<std::uint32_t>(signals.size());
+    const std::uint32_t index = wait_any(r, count, signals.data(), conditions, values, UINT64_MAX, order, value);
+    *signal = signals[index];
   });
 }
 
@@ -189,22 +176,15 @@ hsa_status_t hsa_signal_group_create(uint32_t num_signals, const hsa_signal_t* s
   return call([&](Runtime& r) {
     require(num_signals != 0 && signals && num_consumers != 0 && consumers && signal_group);
     check_consumers(num_consumers, consumers);
-    auto group = std::make_shared<Group>();
-    for (uint32_t i = 0; i < num_signals; ++i) {
-      r.signals.get(signals[i]);
-      group->signals.push_back(signals[i]);
-    }
-    const std::lock_guard lock(groups_mutex);
-    signal_group->handle = ++groups_created;
-    groups.emplace(groups_created, std::move(group));
+    for (uint32_t i = 0; i < num_signals; ++i) r.signals.get(signals[i]);
+    signal_group->handle = r.signals.create_group({signals, signals + num_signals});
   });
 }
 
 hsa_status_t hsa_signal_group_destroy(hsa_signal_group_t signal_group) {
-  return call([&](Runtime&) {
+  return call([&](Runtime& r) {
     require(signal_group.handle != 0);
-    const std::lock_guard lock(groups_mutex);
-    require(groups.erase(signal_group.handle) == 1, HSA_STATUS_ERROR_INVALID_SIGNAL_GROUP);
+    r.signals.destroy_group(signal_group.handle);
   });
 }
 

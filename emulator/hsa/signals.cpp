@@ -128,4 +128,29 @@ std::vector<Signals::Leak> Signals::live() const {
   return result;
 }
 
+std::uint64_t Signals::create_group(std::vector<hsa_signal_t> signals) {
+  const std::lock_guard lock(mutex_);
+  groups_.emplace(++groups_created_, std::move(signals));
+  return groups_created_;
+}
+
+std::vector<hsa_signal_t> Signals::group(std::uint64_t handle) const {
+  const std::lock_guard lock(mutex_);
+  const auto it = groups_.find(handle);
+  require(it != groups_.end(), HSA_STATUS_ERROR_INVALID_SIGNAL_GROUP);
+  return it->second;
+}
+
+void Signals::destroy_group(std::uint64_t handle) {
+  const std::lock_guard lock(mutex_);
+  require(groups_.erase(handle) == 1, HSA_STATUS_ERROR_INVALID_SIGNAL_GROUP);
+}
+
+std::vector<std::uint64_t> Signals::live_groups() const {
+  const std::lock_guard lock(mutex_);
+  std::vector<std::uint64_t> result;
+  for (const auto& [handle, signals] : groups_) result.push_back(handle);
+  return result;
+}
+
 }  // namespace wavetile::emu::hsa

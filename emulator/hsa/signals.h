@@ -13,6 +13,7 @@
 #include <condition_variable>
 #include <cstdint>
 #include <deque>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <vector>
@@ -79,6 +80,13 @@ class Signals {
   /// Doorbells belong to their queues and are not in here.
   std::vector<Leak> live() const;
 
+  std::uint64_t create_group(std::vector<hsa_signal_t> signals);
+  // These throw Refused.
+  std::vector<hsa_signal_t> group(std::uint64_t handle) const;
+  void destroy_group(std::uint64_t handle);
+  /// Handles, which are numbers in order of creation, from 1.
+  std::vector<std::uint64_t> live_groups() const;
+
   Waiters waiters;
 
  private:
@@ -90,7 +98,8 @@ class Signals {
   mutable std::mutex mutex_;  // of what follows
   std::size_t used_ = 0;      // slots ever used
   std::deque<std::size_t> free_;
-  std::uint64_t created_ = 0;
+  std::uint64_t created_ = 0, groups_created_ = 0;
+  std::map<std::uint64_t, std::vector<hsa_signal_t>> groups_;
 };
 
 }  // namespace wavetile::emu::hsa

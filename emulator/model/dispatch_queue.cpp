@@ -6,6 +6,8 @@
 
 #include <fmt/format.h>
 
+#include "emulator/counters.h"
+
 namespace wavetile::emu::model {
 namespace {
 
@@ -146,6 +148,7 @@ DispatchQueue::Error DispatchQueue::launch(const Packet& packet, std::uint64_t p
     std::fputs(r.text.c_str(), stderr);
     if (r.fatal && !fatal) fatal = &r;
   }
+  if (outcome.counters) std::fputs(outcome.counters->to_text().c_str(), stderr);
   if (!fatal) return std::nullopt;
   return error(hsa::status_of(*fatal), "kernel '{}' was stopped: {}", fatal->kernel, fatal->kind);
 }

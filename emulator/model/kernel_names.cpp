@@ -39,11 +39,12 @@ std::string kernel_name(const Memory& memory, std::uint64_t descriptor) {
   if (!a) return {};
   const std::uint64_t first = std::max(a->begin, descriptor - std::min(descriptor, kFarthest));
   for (std::uint64_t base = descriptor / kPage * kPage; base >= first; base -= kPage) {
-    const std::span image(reinterpret_cast<const std::byte*>(base), static_cast<std::size_t>(a->end - base));
-    if (image.size() < SELFMAG || std::memcmp(image.data(), ELFMAG, SELFMAG) != 0) continue;
+    const std::span loaded(reinterpret_cast<const std::byte*>(base), static_cast<std::size_t>(a->end - base));
+    if (loaded.size() < SELFMAG || std::memcmp(loaded.data(), ELFMAG, SELFMAG) != 0) continue;
     try {
-      const std::vector<std::byte> file = as_file(image);
-      for (const ElfSymbol& s : ElfImage(file).symbols()) {
+      const std::vector<std::byte> file = as_file(loaded);
+      const ElfImage image(file);
+      for (const ElfSymbol& s : image.symbols()) {
         if (base + s.raw.st_value == descriptor && s.name.ends_with(".kd")) return s.name.substr(0, s.name.size() - 3);
       }
     } catch (const CodeObjectError&) {  // data that looks like a header

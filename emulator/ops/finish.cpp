@@ -2,7 +2,7 @@
 // the scale (omod), the clamp to [0, 1].
 //
 // The scale is ignored where IEEE mode or denormal results are on, turns -0 into +0 and makes no denormals. The clamp
-// keeps -0, and gives 0 for a NaN when MODE's DX10_CLAMP is on, else the NaN.
+// makes +0 of -0 too, and of a NaN when MODE's DX10_CLAMP is on.
 #include "emulator/ops/float_bits.h"
 
 namespace wavetile::emu::WAVETILE_EMULATOR_LEVEL {
@@ -40,7 +40,7 @@ void finish_bits(const Wave& w, const Op& op, T* v) {
   for (int i = 0; i < kChunk; ++i) {
     BitsOf<T> b = bits_of(v[i]);
     const bool nan = is_nan(v[i]);
-    b = !nan && sign_of(v[i]) && !is_zero(v[i]) ? BitsOf<T>{0} : b;
+    b = !nan && sign_of(v[i]) ? BitsOf<T>{0} : b;
     b = !nan && !sign_of(v[i]) && bits_of(v[i]) > one_bits<T>() ? one_bits<T>() : b;
     b = nan && w.mode.dx10_clamp ? BitsOf<T>{0} : b;
     v[i] = std::bit_cast<T>(b);

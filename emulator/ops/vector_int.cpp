@@ -103,7 +103,7 @@ void add_carries(Table& t) {
   for (const char* name : {"v_subrev_co_ci_u32", "v_subbrev_co_u32"}) t.add(name, carrying(SubRevBorrow{}));
 }
 
-// a b + c in 64 bits; the bit is the carry out of them, or the signed overflow.
+// a b + c in 64 bits; the bit is the one above them in the exact sum: the carry, or its sign.
 struct MadU64 {
   WithBit<u64> operator()(u32 a, u32 b, u64 c) const {
     const u64 product = u64{a} * b, sum = product + c;

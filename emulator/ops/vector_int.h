@@ -18,12 +18,25 @@ T greater(T a, T b) {
   return a > b ? a : b;
 }
 
+/// 16-bit instructions that came with GFX9 keep the other half of their register on CDNA3, where older ones zero it. On
+/// RDNA3 all keep it, and the destination says which half it is.
+inline Entry keeping_half(Entry entry) {
+  entry.bind = [bind = std::move(entry.bind)](const Instruction& in, Op& op, const BindContext& c) {
+    bind(in, op, c);
+    if (op.dst[0].pick == Pick::whole) op.dst[0].pick = Pick::low;
+  };
+  return entry;
+}
+
 /// v_min3, v_max3 and v_med3 of T.
 template <class T>
 void add_order3(Table& t, const std::string& type) {
-  t.add("v_min3_" + type, vector([](T a, T b, T c) { return smaller(smaller(a, b), c); }));
-  t.add("v_max3_" + type, vector([](T a, T b, T c) { return greater(greater(a, b), c); }));
-  t.add("v_med3_" + type, vector([](T a, T b, T c) { return greater(smaller(a, b), smaller(greater(a, b), c)); }));
+  const auto add = [&](const char* name, const Entry& entry) {
+    t.add(name + type, sizeof(T) == 2 ? keeping_half(entry) : entry);
+  };
+  add("v_min3_", vector([](T a, T b, T c) { return smaller(smaller(a, b), c); }));
+  add("v_max3_", vector([](T a, T b, T c) { return greater(greater(a, b), c); }));
+  add("v_med3_", vector([](T a, T b, T c) { return greater(smaller(a, b), smaller(greater(a, b), c)); }));
 }
 
 }  // namespace wavetile::emu::WAVETILE_EMULATOR_LEVEL

@@ -9,15 +9,6 @@ using i16 = std::int16_t;
 using u16 = std::uint16_t;
 using i64 = std::int64_t;
 
-// On CDNA3 most 16-bit results clear the upper half of their register; these leave it as it is.
-Entry beside_other_half(Entry entry) {
-  entry.bind = [bind = entry.bind](const Instruction& in, Op& op, const BindContext& c) {
-    bind(in, op, c);
-    if (op.dst[0].pick == Pick::whole) op.dst[0].pick = Pick::low;
-  };
-  return entry;
-}
-
 void add_arithmetic(Table& t) {
   const Entry add_u16 = vector_clampable<u16>([](u16 a, u16 b) { return a + b; });
   const Entry sub_u16 = vector_clampable<u16>([](u16 a, u16 b) { return a - b; });
@@ -33,11 +24,11 @@ void add_arithmetic(Table& t) {
   t.add("v_add_u16", add_u16);
   t.add("v_sub_u16", sub_u16);
   t.add("v_subrev_u16", subrev_u16);
-  t.add("v_add_i16", add_i16);
-  t.add("v_sub_i16", sub_i16);
+  t.add("v_add_i16", keeping_half(add_i16));
+  t.add("v_sub_i16", keeping_half(sub_i16));
   t.add("v_mul_lo_u16", vector([](u16 a, u16 b) { return static_cast<u16>(std::uint32_t{a} * b); }));
-  t.add("v_mad_u16", beside_other_half(mad_u16));
-  t.add("v_mad_i16", beside_other_half(mad_i16));
+  t.add("v_mad_u16", keeping_half(mad_u16));
+  t.add("v_mad_i16", keeping_half(mad_i16));
   t.add("v_mad_legacy_u16", mad_u16);
   t.add("v_mad_legacy_i16", mad_i16);
 }

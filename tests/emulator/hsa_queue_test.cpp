@@ -1,151 +1,16 @@
 #include <atomic>
 #include <chrono>
-#include <cstring>
-#include <functional>
-#include <mutex>
+#include <string>
 #include <thread>
 
 #include <gmock/gmock.h>
 
-#include "tests/emulator/compiler.h"
-#include "tests/emulator/hsa_library.h"
+#include "tests/emulator/hsa_queue_fixture.h"
 
 namespace wavetile::emu {
 namespace {
 
 using testing::HasSubstr;
-
-// step: p[i] = p[i] * a + b for the i of the grid. wild: writes through p without looking. lds: needs 256 bytes of LDS.
-constexpr const char* kSource = R"(
-@tile = internal addrspace(3) global [64 x i32] poison, align 16
-define amdgpu_kernel void @step(ptr addrspace(1) %p, i32 %a, i32 %b) #0 {
-  %w = call i32 @llvm.amdgcn.workgroup.id.x()
-  %l = call i32 @llvm.amdgcn.workitem.id.x()
-  %base = mul i32 %w, 64
-  %i = add i32 %base, %l
-  %at = getelementptr i32, ptr addrspace(1) %p, i32 %i
-  %v = load i32, ptr addrspace(1) %at
-  %m = mul i32 %v, %a
-  %r = add i32 %m, %b
-  store i32 %r, ptr addrspace(1) %at
-  ret void
-}
-define amdgpu_kernel void @wild(ptr addrspace(1) %p) #0 {
-  store i32 1, ptr addrspace(1) %p
-  ret void
-}
-define amdgpu_kernel void @lds(ptr addrspace(1) %p) #0 {
-  %l = call i32 @llvm.amdgcn.workitem.id.x()
-  %s = getelementptr i32, ptr addrspace(3) @tile, i32 %l
-  store volatile i32 %l, ptr addrspace(3) %s
-  %v = load volatile i32, ptr addrspace(3) %s
-  %at = getelementptr i32, ptr addrspace(1) %p, i32 %l
-  store i32 %v, ptr addrspace(1) %at
-  ret void
-}
-attributes #0 = { "amdgpu-flat-work-group-size"="64,64" "amdgpu-no-implicitarg-ptr" }
-)";
-
-struct Errors {
-  std::mutex mutex;
-  std::vector<hsa_status_t> statuses;
-  static void add(hsa_status_t status, hsa_queue_t*, void* data) {
-    auto* self = static_cast<Errors*>(data);
-    const std::lock_guard lock(self->mutex);
-    self->statuses.push_back(status);
-  }
-  std::size_t count() {
-    const std::lock_guard lock(mutex);
-    return statuses.size();
-  }
-};
-
-class HsaQueue : public HsaTest {
- protected:
-  void SetUp() override {
-    HsaTest::SetUp();
-    if (!HasFatalFailure()) load();
-  }
-  void TearDown() override {
-    unload();
-    HsaTest::TearDown();
-  }
-  void load() {
-    static const std::vector<std::byte> code = compile_ir("gfx1151", kSource);
-    hsa_code_object_reader_t reader{};
-    ASSERT_OK(HSA(hsa_code_object_reader_create_from_memory)(code.data(), code.size(), &reader));
-    ASSERT_OK(HSA(hsa_executable_create_alt)(HSA_PROFILE_BASE, HSA_DEFAULT_FLOAT_ROUNDING_MODE_DEFAULT, nullptr,
-                                             &executable));
-    ASSERT_OK(HSA(hsa_executable_load_agent_code_object)(executable, gpu, reader, nullptr, nullptr));
-    ASSERT_OK(HSA(hsa_code_object_reader_destroy)(reader));
-  }
-  void unload() {
-    if (executable.handle != 0) {
-      EXPECT_OK(HSA(hsa_executable_destroy)(executable));
-    }
-    executable = {};
-  }
-  void freeze() { ASSERT_OK(HSA(hsa_executable_freeze)(executable, nullptr)); }
-
-  hsa_queue_t* queue(Errors* errors = nullptr, std::uint32_t size = 64) {
-    hsa_queue_t* q = nullptr;
-    EXPECT_OK(HSA(hsa_queue_create)(gpu, size, HSA_QUEUE_TYPE_MULTI, errors ? Errors::add : nullptr, errors, 0, 0, &q));
-    return q;
-  }
-  std::uint64_t kernel(const char* name) {
-    hsa_executable_symbol_t s{};
-    std::uint64_t object = 0;
-    EXPECT_OK(HSA(hsa_executable_get_symbol_by_name)(executable, name, &gpu, &s));
-    EXPECT_OK(HSA(hsa_executable_symbol_get_info)(s, HSA_EXECUTABLE_SYMBOL_INFO_KERNEL_OBJECT, &object));
-    return object;
-  }
-
-  static std::uint16_t header(hsa_packet_type_t type) {
-    return static_cast<std::uint16_t>(type << HSA_PACKET_HEADER_TYPE | 1 << HSA_PACKET_HEADER_BARRIER |
-                                      HSA_FENCE_SCOPE_SYSTEM << HSA_PACKET_HEADER_SCACQUIRE_FENCE_SCOPE |
-                                      HSA_FENCE_SCOPE_SYSTEM << HSA_PACKET_HEADER_SCRELEASE_FENCE_SCOPE);
-  }
-  // Writes a packet as a producer does: its header last. Packets wait for room.
-  template <typename Packet>
-  static void submit(hsa_queue_t* q, Packet packet) {
-    static_assert(sizeof(Packet) == 64);
-    const std::uint64_t position = HSA(hsa_queue_add_write_index_scacq_screl)(q, 1);
-    while (position - HSA(hsa_queue_load_read_index_scacquire)(q) >= q->size) std::this_thread::yield();
-    auto* slot = static_cast<char*>(q->base_address) + position % q->size * 64;
-    std::uint32_t first;
-    std::memcpy(&first, &packet, 4);
-    std::memcpy(slot + 4, reinterpret_cast<char*>(&packet) + 4, 60);
-    std::atomic_ref(*reinterpret_cast<std::uint32_t*>(slot)).store(first, std::memory_order_release);
-    HSA(hsa_signal_store_screlease)(q->doorbell_signal, static_cast<hsa_signal_value_t>(position));
-  }
-  static hsa_barrier_and_packet_t barrier(hsa_packet_type_t type, std::vector<hsa_signal_t> deps, hsa_signal_t done) {
-    hsa_barrier_and_packet_t p{};
-    p.header = header(type);
-    std::copy(deps.begin(), deps.end(), p.dep_signal);
-    p.completion_signal = done;
-    return p;
-  }
-  hsa_kernel_dispatch_packet_t dispatch(const char* name, const void* arguments, hsa_signal_t done,
-                                        std::uint32_t grid = 64) {
-    hsa_kernel_dispatch_packet_t p{};
-    p.header = header(HSA_PACKET_TYPE_KERNEL_DISPATCH);
-    p.setup = 1;
-    p.workgroup_size_x = 64;
-    p.workgroup_size_y = p.workgroup_size_z = 1;
-    p.grid_size_x = grid;
-    p.grid_size_y = p.grid_size_z = 1;
-    p.kernel_object = kernel(name);
-    p.kernarg_address = const_cast<void*>(arguments);
-    p.completion_signal = done;
-    return p;
-  }
-  struct StepArguments {
-    void* p;
-    std::int32_t a, b;
-  };
-
-  hsa_executable_t executable{};
-};
 
 TEST_F(HsaQueue, Arguments) {
   hsa_queue_t* q = nullptr;
@@ -292,146 +157,61 @@ TEST_F(HsaQueue, ChainsOfKernels) {
   EXPECT_OK(HSA(hsa_amd_memory_pool_free)(data));
 }
 
-// Each field of a packet wrong once: the queue's callback hears of it, and nothing runs any more.
-TEST_F(HsaQueue, RefusesEachWrongField) {
-  freeze();
-  auto* data = static_cast<std::int32_t*>(allocate(device, 256));
-  auto* arguments = static_cast<StepArguments*>(allocate(kernarg, sizeof(StepArguments)));
-  *arguments = {data, 1, 1};
-  const hsa_signal_t done = signal(1);
-  using Dispatch = hsa_kernel_dispatch_packet_t;
-  constexpr auto kFormat = HSA_STATUS_ERROR_INVALID_PACKET_FORMAT;
-  constexpr auto kDimensions = HSA_STATUS_ERROR_INCOMPATIBLE_ARGUMENTS;
-  const struct {
-    const char* name;
-    const char* kernel;
-    std::function<void(Dispatch&)> change;
-    hsa_status_t status;
-    const char* text;
-  } cases[] = {
-      {"type", "step.kd", [](Dispatch& p) { p.header = static_cast<std::uint16_t>((p.header & 0xff00) | 9); }, kFormat,
-       "packet type 9"},
-      {"agent", "step.kd", [](Dispatch& p) { p.header = header(HSA_PACKET_TYPE_AGENT_DISPATCH); }, kFormat,
-       "agent dispatch"},
-      {"vendor", "step.kd", [](Dispatch& p) { p.header = header(HSA_PACKET_TYPE_VENDOR_SPECIFIC); }, kFormat,
-       "vendor-specific"},
-      {"acquire", "step.kd", [](Dispatch& p) { p.header |= 3 << 9; }, kFormat, "acquire fence scope 3"},
-      {"release", "step.kd", [](Dispatch& p) { p.header |= 3 << 11; }, kFormat, "release fence scope 3"},
-      {"header", "step.kd", [](Dispatch& p) { p.header |= 1 << 13; }, kFormat, "reserved bits"},
-      {"setup0", "step.kd", [](Dispatch& p) { p.setup = 0; }, kDimensions, "0 dimensions"},
-      {"setup", "step.kd", [](Dispatch& p) { p.setup = 5; }, kFormat, "reserved bits"},
-      {"group_x", "step.kd", [](Dispatch& p) { p.workgroup_size_x = 0; }, kDimensions, "workgroup_size_x is 0"},
-      {"group_z", "step.kd", [](Dispatch& p) { p.workgroup_size_z = 0; }, kDimensions, "workgroup_size_z is 0"},
-      {"grid_x", "step.kd", [](Dispatch& p) { p.grid_size_x = 0; }, kDimensions, "grid_size_x is 0"},
-      {"grid_y", "step.kd", [](Dispatch& p) { p.grid_size_y = 2; }, kDimensions, "a grid of 1 dimensions"},
-      {"small", "step.kd", [](Dispatch& p) { p.grid_size_x = 63; }, kDimensions, "less than workgroup_size_x"},
-      {"large", "step.kd",
-       [](Dispatch& p) {
-         p.setup = 2;
-         p.workgroup_size_y = p.grid_size_y = 32;
-       },
-       HSA_STATUS_ERROR_INVALID_ARGUMENT, "2048 work-items"},
-      {"compiled", "step.kd",
-       [](Dispatch& p) {
-         p.setup = 2;
-         p.workgroup_size_y = p.grid_size_y = 2;
-       },
-       HSA_STATUS_ERROR_INVALID_ARGUMENT, "compiled for 64"},
-      {"reserved0", "step.kd", [](Dispatch& p) { p.reserved0 = 1; }, kFormat, "reserved fields"},
-      {"reserved2", "step.kd", [](Dispatch& p) { p.reserved2 = 1; }, kFormat, "reserved fields"},
-      {"object", "step.kd", [](Dispatch& p) { p.kernel_object += 64; }, HSA_STATUS_ERROR_INVALID_CODE_OBJECT, ""},
-      {"no_object", "step.kd", [](Dispatch& p) { p.kernel_object = 0; }, HSA_STATUS_ERROR_INVALID_CODE_OBJECT,
-       "no kernel descriptor"},
-      {"kernarg", "step.kd", [](Dispatch& p) { p.kernarg_address = nullptr; }, HSA_STATUS_ERROR_INVALID_ARGUMENT,
-       "null pointer"},
-      {"aligned", "step.kd", [](Dispatch& p) { p.kernarg_address = static_cast<char*>(p.kernarg_address) + 8; },
-       HSA_STATUS_ERROR_INVALID_ARGUMENT, "multiple of 16"},
-      {"past", "step.kd", [](Dispatch& p) { p.kernarg_address = static_cast<char*>(p.kernarg_address) + 16; },
-       HSA_STATUS_ERROR_INVALID_ARGUMENT, "kernarg_address"},
-      {"lds", "lds.kd", [](Dispatch& p) { p.group_segment_size = 128; }, HSA_STATUS_ERROR_INVALID_ALLOCATION,
-       "it needs 256"},
-      {"much_lds", "lds.kd", [](Dispatch& p) { p.group_segment_size = 65537; }, HSA_STATUS_ERROR_INVALID_ALLOCATION,
-       "65536"},
-      {"signal", "step.kd", [](Dispatch& p) { p.completion_signal.handle = 72; }, HSA_STATUS_ERROR_INVALID_SIGNAL,
-       "0x48 is no signal"},
-  };
-  for (const auto& c : cases) {
-    SCOPED_TRACE(c.name);
-    Errors errors;
-    hsa_queue_t* q = queue(&errors);
-    Dispatch p = dispatch(c.kernel, arguments, done);
-    if (std::strcmp(c.kernel, "lds.kd") == 0) p.group_segment_size = 256;
-    c.change(p);
-    testing::internal::CaptureStderr();
-    submit(q, p);
-    submit(q, dispatch("step.kd", arguments, done));
-    for (int i = 0; i < 5000 && errors.count() == 0; ++i) std::this_thread::sleep_for(std::chrono::milliseconds(1));
-    const std::string said = testing::internal::GetCapturedStderr();
+TEST_F(HsaQueue, EveryChip) {
+  for (const char* chip : {"gfx1100", "gfx942"}) {
+    unload();
+    start((std::string(chip) + ",cus=2").c_str());
+    load(chip);
+    freeze();
+    hsa_queue_t* q = queue();
+    auto* data = static_cast<std::int32_t*>(allocate(device, 512));
+    auto* arguments = static_cast<StepArguments*>(allocate(kernarg, sizeof(StepArguments)));
+    for (int i = 0; i < 128; ++i) data[i] = i;
+    *arguments = {data, 3, 1};
+    const hsa_signal_t done = signal(1);
+    submit(q, dispatch("step.kd", arguments, done, 128));
+    EXPECT_TRUE(wait(done));
+    for (int i = 0; i < 128; ++i) ASSERT_EQ(data[i], i * 3 + 1) << chip << ' ' << i;
     EXPECT_OK(HSA(hsa_queue_destroy)(q));
-    EXPECT_THAT(errors.statuses, testing::ElementsAre(c.status));
-    EXPECT_THAT(said, HasSubstr("stops at packet 0"));
-    EXPECT_THAT(said, HasSubstr(c.text));
-    EXPECT_EQ(HSA(hsa_signal_load_relaxed)(done), 1);
+    EXPECT_OK(HSA(hsa_signal_destroy)(done));
+    EXPECT_OK(HSA(hsa_amd_memory_pool_free)(arguments));
+    EXPECT_OK(HSA(hsa_amd_memory_pool_free)(data));
   }
+}
+
+// Memory that only the GPU agent has access to is initialised by what kernels and copies write.
+TEST_F(HsaQueue, ChecksAndCounters) {
+  unload();
+  start("cus=1,checks,counters");
+  load();
+  freeze();
+  hsa_queue_t* q = queue();
+  auto* arguments = static_cast<StepArguments*>(allocate(kernarg, sizeof(StepArguments)));
+  const hsa_signal_t done = signal(1);
+  for (const bool copied : {false, true}) {
+    void* data = nullptr;
+    ASSERT_OK(HSA(hsa_amd_memory_pool_allocate)(device, 256, 0, &data));
+    const std::vector<std::int32_t> values(64, 7);
+    if (copied) {
+      ASSERT_OK(HSA(hsa_memory_copy)(data, values.data(), 256));
+    }
+    *arguments = {data, 3, 1};
+    HSA(hsa_signal_store_relaxed)(done, 1);
+    testing::internal::CaptureStderr();
+    submit(q, dispatch("step.kd", arguments, done));
+    EXPECT_TRUE(wait(done));
+    const std::string said = testing::internal::GetCapturedStderr();
+    EXPECT_EQ(said.find("uninitialised") == std::string::npos, copied) << said;
+    EXPECT_THAT(said, HasSubstr("step"));
+    EXPECT_THAT(said, HasSubstr("VGPRs"));
+    EXPECT_OK(HSA(hsa_amd_memory_pool_free)(data));
+  }
+  EXPECT_OK(HSA(hsa_queue_destroy)(q));
   EXPECT_OK(HSA(hsa_signal_destroy)(done));
   EXPECT_OK(HSA(hsa_amd_memory_pool_free)(arguments));
-  EXPECT_OK(HSA(hsa_amd_memory_pool_free)(data));
-}
-
-TEST_F(HsaQueue, AnUnfrozenExecutableDoesNotRun) {
-  Errors errors;
-  hsa_queue_t* q = queue(&errors);
-  auto* arguments = static_cast<StepArguments*>(allocate(kernarg, sizeof(StepArguments)));
-  testing::internal::CaptureStderr();
-  submit(q, dispatch("step.kd", arguments, {0}));
-  for (int i = 0; i < 5000 && errors.count() == 0; ++i) std::this_thread::sleep_for(std::chrono::milliseconds(1));
-  EXPECT_THAT(testing::internal::GetCapturedStderr(), HasSubstr("not frozen"));
-  EXPECT_THAT(errors.statuses, testing::ElementsAre(HSA_STATUS_ERROR_INVALID_CODE_OBJECT));
-  EXPECT_OK(HSA(hsa_queue_destroy)(q));
-  EXPECT_OK(HSA(hsa_amd_memory_pool_free)(arguments));
-}
-
-// A kernel that touches what it may not: the report on stderr, the event, and the queue's callback.
-TEST_F(HsaQueue, FaultsOfKernels) {
-  freeze();
-  static std::atomic<std::uint64_t> faulted;
-  faulted = 0;
-  ASSERT_OK(HSA(hsa_amd_register_system_event_handler)(
-      [](const hsa_amd_event_t* event, void*) {
-        faulted = event->memory_fault.virtual_address;
-        return HSA_STATUS_SUCCESS;
-      },
-      nullptr));
-  EXPECT_EQ(HSA(hsa_amd_register_system_event_handler)([](const hsa_amd_event_t*, void*) { return HSA_STATUS_SUCCESS; },
-                                                       nullptr),
-            HSA_STATUS_ERROR);
-  void *closed = nullptr, *freed = allocate(device, 64);
-  ASSERT_OK(HSA(hsa_amd_memory_pool_allocate)(fine, 64, 0, &closed));
-  ASSERT_OK(HSA(hsa_amd_memory_pool_free)(freed));
-  auto* arguments = static_cast<void**>(allocate(kernarg, 8));
-  const struct {
-    void* address;
-    const char* text;
-  } cases[] = {{closed, "hsa_amd_agents_allow_access"}, {freed, "which was freed"}, {nullptr, "null pointer"}};
-  for (const auto& c : cases) {
-    Errors errors;
-    hsa_queue_t* q = queue(&errors);
-    *arguments = c.address;
-    testing::internal::CaptureStderr();
-    submit(q, dispatch("wild.kd", arguments, {0}));
-    for (int i = 0; i < 5000 && errors.count() == 0; ++i) std::this_thread::sleep_for(std::chrono::milliseconds(1));
-    const std::string said = testing::internal::GetCapturedStderr();
-    EXPECT_THAT(said, HasSubstr(c.text));
-    EXPECT_THAT(said, HasSubstr("kernel wild"));
-    EXPECT_THAT(errors.statuses, testing::ElementsAre(static_cast<hsa_status_t>(HSA_STATUS_ERROR_MEMORY_FAULT)));
-    EXPECT_EQ(faulted, reinterpret_cast<std::uint64_t>(c.address));
-    EXPECT_OK(HSA(hsa_queue_destroy)(q));
-  }
-  EXPECT_OK(HSA(hsa_amd_memory_pool_free)(arguments));
-  EXPECT_OK(HSA(hsa_amd_memory_pool_free)(closed));
   unload();
   stop();
-  EXPECT_EQ(farewell, "libhsa-runtime64: 3 reports on kernels\n");
+  EXPECT_THAT(farewell, HasSubstr("1 reports on kernels"));
 }
 
 // A queue may be destroyed by its own callback.

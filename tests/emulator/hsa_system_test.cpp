@@ -210,12 +210,15 @@ TEST_F(HsaSystem, AgentArguments) {
 void leak_one_of_each() {
   hsa_signal_t s{};
   HSA(hsa_signal_create)(7, 0, nullptr, &s);
+  const hsa_agent_t gpu{0x202};
+  hsa_signal_group_t g{};
+  HSA(hsa_signal_group_create)(1, &s, 1, &gpu, &g);
   void* p = nullptr;
   HSA(hsa_amd_memory_pool_allocate)({0x104}, 1234, 0, &p);
   static int locked[4];
   HSA(hsa_amd_memory_lock)(locked, sizeof locked, nullptr, 0, &p);
   hsa_queue_t* q = nullptr;
-  HSA(hsa_queue_create)({0x202}, 64, HSA_QUEUE_TYPE_MULTI, nullptr, nullptr, 0, 0, &q);
+  HSA(hsa_queue_create)(gpu, 64, HSA_QUEUE_TYPE_MULTI, nullptr, nullptr, 0, 0, &q);
   hsa_executable_t e{};
   HSA(hsa_executable_create_alt)(HSA_PROFILE_BASE, HSA_DEFAULT_FLOAT_ROUNDING_MODE_DEFAULT, nullptr, &e);
   hsa_code_object_reader_t r{};
@@ -228,6 +231,7 @@ TEST_F(HsaSystem, ReportsWhatWasNotFreed) {
   EXPECT_THAT(farewell, HasSubstr("allocation 1: 1234 bytes of device memory"));
   EXPECT_THAT(farewell, HasSubstr("allocation 2: 16 bytes of locked host memory"));
   EXPECT_THAT(farewell, HasSubstr("signal 1: its value is 7"));
+  EXPECT_THAT(farewell, HasSubstr("signal group 1"));
   EXPECT_THAT(farewell, HasSubstr("queue 1 of 64 packets"));
   EXPECT_THAT(farewell, HasSubstr("executable 1 (0 code objects, 0 bytes)"));
   EXPECT_THAT(farewell, HasSubstr("code object reader 1 (16 bytes"));

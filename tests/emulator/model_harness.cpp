@@ -60,12 +60,10 @@ void* Harness::allocate(std::size_t bytes, std::uint32_t flags) {
 }
 
 void Harness::free(void* address) {
-  for (auto p = pages_.begin(); p != pages_.end(); ++p) {
-    if (p->address != address) continue;
-    library().freed(device_, p->address, p->bytes);
-    munmap(p->address, p->bytes);
-    pages_.erase(p);
-    return;
+  for (const Pages& p : pages_) {
+    if (p.address != address) continue;
+    library().freed(device_, p.address, p.bytes);
+    mprotect(p.address, p.bytes, PROT_NONE);  // the runtime keeps the addresses to itself, too
   }
 }
 

@@ -1,5 +1,6 @@
-// Preloaded into rocminfo, which before its first HSA call looks whether AMD's driver is there: to whoever opens one of
-// the driver's two files, this gives one that says yes.
+// Preloaded into rocminfo, which before its first HSA call looks whether AMD's driver is there (the version of Debian
+// 12 by lsmod, which inherits this): to whoever opens the list of modules, the driver's state or its device, this gives
+// a file that says yes.
 #include <dlfcn.h>
 #include <fcntl.h>
 #include <unistd.h>
@@ -10,26 +11,30 @@
 
 namespace {
 
-constexpr std::string_view kState = "/sys/module/amdgpu/initstate", kDevice = "/dev/kfd";
+constexpr std::string_view kModules = "/proc/modules", kState = "/sys/module/amdgpu/initstate", kDevice = "/dev/kfd";
 
-// A file with the text of the driver's state.
-int live() {
+// What the file holds; empty: it is none of these.
+std::string_view content(std::string_view path) {
+  if (path == kModules) return "amdgpu 1 0 - Live 0x0000000000000000\n";
+  return path == kState ? "live\n" : "";
+}
+
+int file_with(std::string_view text) {
   int ends[2];
   if (pipe(ends) != 0) return -1;
-  constexpr std::string_view kText = "live\n";
-  const bool written = write(ends[1], kText.data(), kText.size()) == static_cast<ssize_t>(kText.size());
+  const bool written = write(ends[1], text.data(), text.size()) == static_cast<ssize_t>(text.size());
   close(ends[1]);
   return written ? ends[0] : -1;
 }
 
 int open_with(const char* name, const char* path, int flags, mode_t mode) {
-  if (path == kState) return live();
+  if (!content(path).empty()) return file_with(content(path));
   const auto next = reinterpret_cast<int (*)(const char*, int, ...)>(dlsym(RTLD_NEXT, name));
   return next(path == kDevice ? "/dev/null" : path, flags, mode);
 }
 
 FILE* fopen_with(const char* name, const char* path, const char* mode) {
-  if (path == kState) return fdopen(live(), "r");
+  if (!content(path).empty()) return fdopen(file_with(content(path)), "r");
   const auto next = reinterpret_cast<FILE* (*)(const char*, const char*)>(dlsym(RTLD_NEXT, name));
   return next(path == kDevice ? "/dev/null" : path, mode);
 }

@@ -1,0 +1,183 @@
+// Reads of registers that nothing wrote, or whose load is outstanding: for each a kernel that is right and one that is
+// not, with the report at the right instruction.
+#include <gmock/gmock.h>
+
+#include "tests/emulator/kernel_run.h"
+
+namespace wavetile::emu::testing {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+
+KernelRun kernel(const std::string& body, const std::string& chip = "gfx1151", unsigned lds = 0, unsigned scratch = 0) {
+  KernelRun r;
+  r.chip = chip;
+  r.file = assemble_kernel(chip, {.body = body, .lds = lds, .scratch = scratch});
+  r.items = chip == "gfx942" ? 64 : 32;
+  r.buffers = {{std::vector<std::uint32_t>(256, 1)}, {std::vector<std::uint32_t>(256, 2)}};
+  return r;
+}
+
+std::vector<std::string> reports(const std::string& body, const std::string& chip = "gfx1151", unsigned lds = 0,
+                                 unsigned scratch = 0) {
+  KernelRun r = kernel(body, chip, lds, scratch);
+  const Outcome o = run_kernel(r);
+  EXPECT_TRUE(o.completed) << texts(o);
+  return found(o);
+}
+
+// Loads the pointers of the two buffers into s[4:5] and s[6:7], and a byte offset for each lane into v1.
+const std::string kBegin = "s_load_b128 s[4:7], s[0:1], 0x0\nv_lshlrev_b32 v1, 2, v0\ns_waitcnt lgkmcnt(0)\n";
+const std::string kBegin942 = "s_load_dwordx4 s[4:7], s[0:1], 0x0\nv_lshlrev_b32 v1, 2, v0\ns_waitcnt lgkmcnt(0)\n";
+
+TEST(ChecksRegisters, ComputingWithWhatNothingWroteIsReported) {
+  EXPECT_THAT(reports("v_mov_b32 v2, 1.0\nv_add_f32 v3, v2, v2"), IsEmpty());
+  EXPECT_THAT(reports("v_mov_b32 v2, 1.0\nv_add_f32 v3, v2, v5"),
+              ElementsAre("uninitialised-register: v_add_f32_e32 v3, v2, v5"));
+  EXPECT_THAT(reports("s_bcnt1_i32_b32 s8, s9"), ElementsAre("uninitialised-register: s_bcnt1_i32_b32 s8, s9"));
+  EXPECT_THAT(reports("v_max_u32 v3, v2, v2", "gfx942"),
+              ElementsAre("uninitialised-register: v_max_u32_e32 v3, v2, v2"));
+}
+
+TEST(ChecksRegisters, MovesPassUndefinedBitsOn) {
+  EXPECT_THAT(reports("v_mov_b32 v3, v5\nv_mov_b32 v4, v3"), IsEmpty());
+  EXPECT_THAT(reports("v_mov_b32 v3, v5\nv_mov_b32 v4, v3\nv_add_f32 v6, v4, v4"),
+              ElementsAre("uninitialised-register: v_add_f32_e32 v6, v4, v4"));
+  EXPECT_THAT(reports("s_mov_b64 s[8:9], s[10:11]\ns_mov_b32 s8, 0\ns_add_i32 s12, s8, 1"), IsEmpty());
+}
+
+TEST(ChecksRegisters, BitsThatAreMaskedOffDoNotCount) {
+  EXPECT_THAT(reports("v_mov_b16 v3.l, 1\nv_and_b32 v4, 0xffff, v3\nv_add_nc_u32 v5, v4, v4"), IsEmpty());
+  EXPECT_THAT(reports("v_mov_b16 v3.l, 1\nv_max_u32 v5, v3, v3"),
+              ElementsAre("uninitialised-register: v_max_u32_e32 v5, v3, v3"));
+  EXPECT_THAT(reports("v_mov_b16 v3.l, 1.0\nv_add_f16 v5.l, v3.l, v3.l"), IsEmpty());
+  EXPECT_THAT(reports("v_mov_b16 v3.l, 1.0\nv_add_f16 v5.l, v3.h, v3.l"),
+              ElementsAre("uninitialised-register: v_add_f16_e32 v5.l, v3.h, v3.l"));
+  EXPECT_THAT(reports("v_mov_b32 v2, 3\nv_lshl_or_b32 v3, v5, 16, v2\nv_and_b32 v3, 0xffff, v3\nv_cvt_f32_u32 v4, v3"),
+              IsEmpty());
+  EXPECT_THAT(reports("v_mov_b32 v2, 3\nv_perm_b32 v3, v5, v2, 0x01000100\nv_cvt_f32_u32 v4, v3"), IsEmpty());
+}
+
+TEST(ChecksRegisters, SelectsTakeTheChosenSideOnly) {
+  const std::string select = "v_cmp_gt_u32 vcc_lo, 8, v0\nv_mov_b32 v2, 1.0\nv_cndmask_b32 v3, v5, v2, vcc_lo\n";
+  EXPECT_THAT(reports(select), IsEmpty());
+  EXPECT_THAT(reports(select + "s_mov_b32 exec_lo, vcc_lo\nv_add_f32 v4, v3, v3"), IsEmpty());
+  EXPECT_THAT(reports(select + "v_add_f32 v4, v3, v3"),
+              ElementsAre("uninitialised-register: v_add_f32_e32 v4, v3, v3"));
+}
+
+TEST(ChecksRegisters, LanesThatAreOffDoNotCount) {
+  EXPECT_THAT(reports("s_mov_b32 exec_lo, 0xff\nv_mov_b32 v2, 1.0\nv_add_f32 v3, v2, v2"), IsEmpty());
+  EXPECT_THAT(reports("s_mov_b32 exec_lo, 0xff\nv_mov_b32 v2, 1.0\ns_mov_b32 exec_lo, -1\nv_add_f32 v3, v2, v2"),
+              ElementsAre("uninitialised-register: v_add_f32_e32 v3, v2, v2"));
+  EXPECT_THAT(reports("v_writelane_b32 v2, 5, 3\nv_readlane_b32 s8, v2, 3\ns_add_i32 s8, s8, 1"), IsEmpty());
+  EXPECT_THAT(reports("v_writelane_b32 v2, 5, 3\nv_readlane_b32 s8, v2, 4\ns_bcnt1_i32_b32 s8, s8"),
+              ElementsAre("uninitialised-register: s_bcnt1_i32_b32 s8, s8"));
+}
+
+TEST(ChecksRegisters, DppReadsTheLanesThatItNames) {
+  const std::string one = "s_mov_b32 exec_lo, 0x1\nv_mov_b32 v2, 1.0\ns_mov_b32 exec_lo, -1\n";
+  EXPECT_THAT(reports(one + "v_mov_b32_dpp v3, v2 row_share:0 row_mask:0x1 bank_mask:0xf\ns_mov_b32 exec_lo, 0xffff\n"
+                            "v_add_f32 v4, v3, v3"),
+              IsEmpty());
+  EXPECT_THAT(reports(one + "v_add_f32_dpp v3, v2, v2 row_share:0 row_mask:0x1 bank_mask:0xf"),
+              ElementsAre("uninitialised-register: v_add_f32_dpp v3, v2, v2 row_share:0 row_mask:0x1 bank_mask:0xf"));
+}
+
+TEST(ChecksRegisters, BranchesAddressesAndExecReport) {
+  EXPECT_THAT(reports("s_cbranch_scc1 .Lx\n.Lx:"), ElementsAre("uninitialised-register: s_cbranch_scc1 0"));
+  EXPECT_THAT(reports("s_and_b32 s8, s9, s10\ns_cbranch_scc1 .Lx\n.Lx:"),
+              ElementsAre("uninitialised-register: s_cbranch_scc1 0"));
+  EXPECT_THAT(reports("s_cbranch_vccz .Lx\n.Lx:"), ElementsAre("uninitialised-register: s_cbranch_vccz 0"));
+  EXPECT_THAT(reports("s_mov_b32 s8, s9\ns_and_b32 exec_lo, exec_lo, s8"),
+              ElementsAre("uninitialised-register: s_and_b32 exec_lo, exec_lo, s8"));
+  // The address is noise, so that the access itself ends the run.
+  KernelRun r = kernel("ds_load_b32 v3, v5", "gfx1151", 1024);
+  EXPECT_THAT(found(run_kernel(r)),
+              ElementsAre("uninitialised-register: ds_load_b32 v3, v5", "lds-out-of-bounds: ds_load_b32 v3, v5"));
+}
+
+TEST(ChecksRegisters, RegistersBeyondTheAllocatedOnesAreReported) {
+  EXPECT_THAT(reports("v_mov_b32 v200, 1.0"), ElementsAre("register-out-of-range: v_mov_b32_e32 v200, 1.0"));
+}
+
+TEST(ChecksRegisters, PackedHalvesDoNotTouch) {
+  EXPECT_THAT(reports("v_mov_b16 v3.l, 1.0\nv_pk_add_f16 v4, v3, v3\nv_cvt_f32_f16 v5, v4.l"), IsEmpty());
+  EXPECT_THAT(reports("v_mov_b16 v3.l, 1.0\nv_pk_add_f16 v4, v3, v3\nv_cvt_f32_f16 v5, v4.h"),
+              ElementsAre("uninitialised-register: v_cvt_f32_f16_e32 v5, v4.h"));
+}
+
+TEST(ChecksWaits, LoadsHaveToBeWaitedFor) {
+  EXPECT_THAT(reports(kBegin + "global_load_b32 v2, v1, s[4:5]\ns_waitcnt vmcnt(0)\nv_add_f32 v3, v2, v2"), IsEmpty());
+  EXPECT_THAT(reports(kBegin + "global_load_b32 v2, v1, s[4:5]\nv_add_f32 v3, v2, v2"),
+              ElementsAre("missing-wait: v_add_f32_e32 v3, v2, v2"));
+  EXPECT_THAT(reports(kBegin + "global_load_b32 v2, v1, s[4:5]\nv_mov_b32 v2, 0"),
+              ElementsAre("missing-wait: v_mov_b32_e32 v2, 0"));
+  EXPECT_THAT(reports("s_load_b128 s[4:7], s[0:1], 0x0\ns_add_u32 s8, s4, 1"),
+              ElementsAre("missing-wait: s_add_u32 s8, s4, 1"));
+}
+
+TEST(ChecksWaits, CountersArePassedInOrder) {
+  const std::string two = kBegin + "global_load_b32 v2, v1, s[4:5]\nglobal_load_b32 v3, v1, s[6:7]\n";
+  EXPECT_THAT(reports(two + "s_waitcnt vmcnt(1)\nv_add_f32 v4, v2, v2"), IsEmpty());
+  EXPECT_THAT(reports(two + "s_waitcnt vmcnt(1)\nv_add_f32 v4, v3, v3"),
+              ElementsAre("missing-wait: v_add_f32_e32 v4, v3, v3"));
+  // RDNA3 counts stores apart, CDNA3 does not.
+  EXPECT_THAT(reports(kBegin + "global_load_b32 v2, v1, s[4:5]\nglobal_store_b32 v1, v1, s[6:7]\ns_waitcnt vmcnt(1)\n"
+                               "v_add_f32 v4, v2, v2"),
+              ElementsAre("missing-wait: v_add_f32_e32 v4, v2, v2"));
+  EXPECT_THAT(
+      reports(kBegin942 + "global_load_dword v2, v1, s[4:5]\nglobal_store_dword v1, v1, s[6:7]\ns_waitcnt vmcnt(1)\n"
+                          "v_add_f32 v4, v2, v2",
+              "gfx942"),
+      IsEmpty());
+}
+
+TEST(ChecksWaits, ScalarLoadsAreOutOfOrder) {
+  const std::string two = "s_load_b32 s8, s[0:1], 0x0\ns_load_b32 s9, s[0:1], 0x4\n";
+  EXPECT_THAT(reports(two + "s_waitcnt lgkmcnt(0)\ns_add_u32 s10, s8, 1"), IsEmpty());
+  EXPECT_THAT(reports(two + "s_waitcnt lgkmcnt(1)\ns_add_u32 s10, s8, 1"),
+              ElementsAre("missing-wait: s_add_u32 s10, s8, 1"));
+}
+
+TEST(ChecksWaits, LdsAnswersInOrder) {
+  const std::string two = "v_lshlrev_b32 v1, 2, v0\nds_store_b32 v1, v0\nds_load_b32 v2, v1\nds_load_b32 v3, v1\n";
+  EXPECT_THAT(reports(two + "s_waitcnt lgkmcnt(1)\nv_add_nc_u32 v4, v2, v2", "gfx1151", 1024), IsEmpty());
+  EXPECT_THAT(reports(two + "s_waitcnt lgkmcnt(1)\nv_add_nc_u32 v4, v3, v3", "gfx1151", 1024),
+              ElementsAre("missing-wait: v_add_nc_u32_e32 v4, v3, v3"));
+}
+
+TEST(ChecksMemory, LoadsOfWhatNothingWroteAreReportedWhereTheyAreUsed) {
+  KernelRun r =
+      kernel(kBegin + "global_load_b32 v2, v1, s[4:5]\ns_waitcnt vmcnt(0)\nv_mov_b32 v3, v2\nv_add_f32 v4, v3, v3");
+  EXPECT_THAT(found(run_kernel(r)), IsEmpty());
+  r.buffers[0].initialised = false;
+  const Outcome o = run_kernel(r);
+  EXPECT_THAT(found(o), ElementsAre("uninitialised-memory: v_add_f32_e32 v4, v3, v3"));
+  EXPECT_THAT(texts(o), HasSubstr("loaded at + 0x10: global_load_b32 v2, v1, s[4:5]"));
+}
+
+TEST(ChecksMemory, LdsAndScratchBeginUnwritten) {
+  const std::string lds = "v_lshlrev_b32 v1, 2, v0\nds_load_b32 v2, v1\ns_waitcnt lgkmcnt(0)\nv_add_f32 v3, v2, v2\n";
+  EXPECT_THAT(reports("v_lshlrev_b32 v1, 2, v0\nds_store_b32 v1, v0\n" + lds, "gfx1151", 1024), IsEmpty());
+  EXPECT_THAT(reports(lds, "gfx1151", 1024), ElementsAre("uninitialised-memory: v_add_f32_e32 v3, v2, v2"));
+  const std::string scratch = "scratch_load_b32 v2, off, off offset:4\ns_waitcnt vmcnt(0)\nv_add_f32 v3, v2, v2\n";
+  EXPECT_THAT(reports("scratch_store_b32 off, v0, off offset:4\n" + scratch, "gfx1151", 0, 64), IsEmpty());
+  EXPECT_THAT(reports(scratch, "gfx1151", 0, 64), ElementsAre("uninitialised-memory: v_add_f32_e32 v3, v2, v2"));
+}
+
+TEST(ChecksMemory, StoresPassUndefinedBytesOn) {
+  // A spill of a register that holds nothing is no defect; what is made of it is.
+  const std::string spill = "scratch_store_b32 off, v9, off\nscratch_load_b32 v2, off, off\ns_waitcnt vmcnt(0)\n";
+  EXPECT_THAT(reports(spill, "gfx1151", 0, 64), IsEmpty());
+  EXPECT_THAT(reports(spill + "v_add_f32 v3, v2, v2", "gfx1151", 0, 64),
+              ElementsAre("uninitialised-memory: v_add_f32_e32 v3, v2, v2"));
+  // An output is.
+  EXPECT_THAT(reports(kBegin + "global_store_b32 v1, v9, s[6:7]"),
+              ElementsAre("uninitialised-register: global_store_b32 v1, v9, s[6:7]"));
+}
+
+}  // namespace
+}  // namespace wavetile::emu::testing
