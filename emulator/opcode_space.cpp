@@ -2,6 +2,7 @@
 // operand of each register file legal, because the disassembler refuses, say, a vector register as a lane select.
 #include "emulator/opcode_space.h"
 
+#include <algorithm>
 #include <array>
 #include <cstring>
 #include <functional>
@@ -14,11 +15,16 @@ using Words = std::array<std::uint32_t, 4>;
 
 constexpr std::uint32_t kVgpr0 = 256, kDpp16 = 0xfa, kDpp8 = 0xe9, kSdwa = 0xf9, kExecLow = 126, kLiteral = 0x1234;
 
-// Of no use to a compute kernel, though in the tables of encodings that have others.
+// In the tables, but nothing that LLVM puts into a compute kernel: graphics and ray tracing (interpolation, parameter
+// loads, typed buffers, ordered counts, BVH stacks, GS registers), global wave sync, scalar stores and atomics and the
+// scalar scratch of other GFX9 chips, probes of address translation, and v_illegal, which is no instruction.
 bool excluded(std::string_view mnemonic) {
-  return mnemonic.substr(0, 7) == "ds_gws_" || mnemonic == "ds_ordered_count" ||
-         mnemonic.find("interp") != std::string_view::npos || mnemonic.substr(0, 10) == "lds_param_" ||
-         mnemonic.substr(0, 7) == "tbuffer" || mnemonic.find("_format_") != std::string_view::npos;
+  static constexpr std::string_view kPrefixes[] = {
+      "ds_gws_",         "ds_ordered_count", "ds_bvh_stack", "ds_add_gs_reg",    "ds_sub_gs_reg",
+      "lds_param_",      "tbuffer",          "s_atomic_",    "s_buffer_atomic_", "s_store_",
+      "s_buffer_store_", "s_scratch_",       "s_atc_probe",  "s_dcache_discard", "v_illegal"};
+  return mnemonic.find("interp") != std::string_view::npos || mnemonic.find("_format_") != std::string_view::npos ||
+         std::ranges::any_of(kPrefixes, [&](std::string_view p) { return mnemonic.starts_with(p); });
 }
 
 class Walker {

@@ -16,3 +16,4 @@ set_target_properties(
              SOVERSION 1
              LINK_DEPENDS ${hsa_exports}
              LIBRARY_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/lib/emulator)
+install(TARGETS wavetile_hsa LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR}/wavetile/emulator NAMELINK_SKIP)

@@ -17,30 +17,33 @@ std::vector<std::byte> code_of(const MatrixOp& op, const Chip& chip, int lanes, 
   return code;
 }
 
-// Each element of one factor alone, where the other factor's element k is k + 1 (or what a type can hold).
+// One factor has a single 1 in each row of A, or in each column of B, which are independent of each other; the other
+// factor's elements tell k and column (row) apart. In as many runs as K is deep, each element is the 1 of its row once.
 std::string lit_alone(const MatrixOp& op, const Chip& chip, int lanes) {
   const auto code = code_of(op, chip, lanes);
-  const auto mark = [](int k) { return k % 7 + 1; };
-  for (int block = 0; block < op.blocks; ++block) {
-    for (int row = 0; row < op.m; ++row) {
-      for (int k = 0; k < op.k; ++k) {
-        if (op.sparse && k % 2 == 0) continue;  // stored are 1 and 3 of each four
-        for (const bool left : {true, false}) {
-          Matrices m = zero_matrices(op);
-          for (int b = 0; b < op.blocks; ++b) {
-            for (int r = 0; r < op.m; ++r) {
-              for (int j = 0; j < op.k; ++j) (left ? m.at_b(op, b, j, r) : m.at_a(op, b, r, j)) = mark(j);
+  const auto mark = [](int k, int other) { return (k + 3 * other) % 7 + 1; };
+  for (int shift = 0; shift < op.k; ++shift) {
+    for (const bool left : {true, false}) {
+      Matrices m = zero_matrices(op);
+      for (int block = 0; block < op.blocks; ++block) {
+        for (int row = 0; row < op.m; ++row) {
+          const int lit = (5 * row + block + shift) % op.k;
+          for (int k = 0; k < op.k; ++k) {
+            if (left) {
+              m.at_b(op, block, k, row) = mark(k, row);
+            } else if (!op.sparse || k % 2 == 1) {  // stored are 1 and 3 of each four
+              m.at_a(op, block, row, k) = mark(k, row);
             }
           }
-          (left ? m.at_a(op, block, row, k) : m.at_b(op, block, k, row)) = 1;
-          for (int r = 0; op.sparse && !left && r < op.m; ++r) {
-            for (int j = 0; j < op.k; j += 2) m.at_a(op, 0, r, j) = 0;
+          if (left) {
+            m.at_a(op, block, row, op.sparse ? lit | 1 : lit) = 1;
+          } else {
+            m.at_b(op, block, lit, row) = 1;
           }
-          const std::string wrong = run(matrix_experiment(op, chip, lanes, m), code);
-          if (!wrong.empty())
-            return fmt::format("{} alone at block {}, {}, {}:\n{}", left ? "A" : "B", block, row, k, wrong);
         }
       }
+      const std::string wrong = run(matrix_experiment(op, chip, lanes, m), code);
+      if (!wrong.empty()) return fmt::format("{} lit, shift {}:\n{}", left ? "A" : "B", shift, wrong);
     }
   }
   return "";
