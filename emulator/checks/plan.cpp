@@ -157,6 +157,15 @@ const Vary* find_vary(std::string_view name) {
                                           {"s_brev_b", {0}, {}},
                                           {"s_sext_i32_i", {0}, {}},
                                           {"s_pack_", {0, 1}, {}},
+                                          // Bits above the one that is found do not count.
+                                          {"v_ctz_", {0}, {}},
+                                          {"v_ffbl_", {0}, {}},
+                                          {"v_clz_", {0}, {}},
+                                          {"v_ffbh_", {0}, {}},
+                                          {"s_ctz_", {0}, {}},
+                                          {"s_ff1_", {0}, {}},
+                                          {"s_clz_", {0}, {}},
+                                          {"s_flbit_", {0}, {}},
                                           {"s_bitset", {}, {}}};
   if (has(name, "saveexec") || has(name, "wrexec")) {
     static const Vary kSave = {"", {0}, {}};
