@@ -67,11 +67,8 @@ std::vector<Checks::Run>& Checks::runs(const Wave& w, const Access& a) {
 
 Checks::Place Checks::place(const Wave& w, const Access& a, const Run& r) {
   if (a.space == Space::lds) return {&state(*w.workgroup).lds, r.begin, true};
-  const Memory& memory = *w.launch->memory;
-  const std::uint64_t version = memory.version();
-  if (version != last_version_ || !last_ || r.begin < last_->begin || r.end > last_->end) {
-    last_version_ = version;
-    last_ = memory.find(r.begin, r.end - r.begin);
+  if (!last_ || r.begin < last_->begin || r.end > last_->end) {
+    last_ = w.launch->memory->find(r.begin, r.end - r.begin);
     last_shadow_ = last_ ? &shadow_of(*last_) : nullptr;
   }
   if (!last_) return {};
@@ -90,6 +87,10 @@ void Checks::access(Wave& w, const Op& op, const Access& a) {
   WaveState& s = state(w);
   if (a.mask == 0) return;
   if (a.space == Space::scratch) return scratch(w, op, a);
+  if (const std::uint64_t version = w.launch->memory->version(); version != last_version_) {
+    last_version_ = version;
+    last_ = nullptr;
+  }
   const bool lds = a.space == Space::lds;
   const Plan& p = *current_;
   const auto stream = a.space == Space::constant                     ? 3
@@ -126,7 +127,8 @@ void Checks::access(Wave& w, const Op& op, const Access& a) {
       done += n;
     }
   }
-  if (a.kind != AccessKind::load) clocks_.publish(*s.clock, s.waits);
+  // A plain store to LDS is no release: nothing reads it as one.
+  if (a.kind == AccessKind::atomic || (a.kind == AccessKind::store && !lds)) clocks_.publish(*s.clock, s.waits);
   if (!written) load_undefined(w, op, a);
   if (a.kind == AccessKind::atomic && !s.suspects.empty()) {
     std::erase_if(s.suspects, [&](const auto& suspect) {

@@ -10,10 +10,9 @@ bool Waits::search(const Plan& p, Finding& found) {
     if ((row_bits_[row / 64] >> row % 64 & 1) == 0) return false;
     const Pending& load = rows_[row];
     // Loads of one stream arrive in order, so that one may follow another into the same register.
-    if (written && p.loads && !load.flat && !p.flat &&
-        ((p.counter == Counter::vm && load.lds == 0) || (p.counter == Counter::lds && load.vm == 0))) {
-      return false;
-    }
+    const bool from_lds = load.lds > done[2];
+    const bool in_order = p.counter == Counter::vm ? !from_lds : p.counter == Counter::lds && load.vm == 0;
+    if (written && p.loads && in_order && (flat_in_order_ || (!load.flat && !p.flat))) return false;
     found = {.overwritten = written, .reg = row, .load = load.op, .counter = load.vm > done[0] ? "vmcnt" : "lgkmcnt"};
     return true;
   };
@@ -64,19 +63,19 @@ void Waits::issue(const Plan& p) {
   }
 }
 
-void Waits::wait(const Monitor::Wait& w, bool flat_in_order) {
+void Waits::wait(const Monitor::Wait& w) {
   auto pass = [&](std::size_t stream, int left) {
     const auto n = static_cast<std::uint32_t>(left);
     if (issued[stream] > n) done[stream] = std::max(done[stream], issued[stream] - n);
   };
   if (w.vm >= 0) {
     pass(0, w.vm);
-    if (flat_in_order || w.vm == 0) flat_done_vm_ = std::max(flat_done_vm_, done[0]);
+    if (flat_in_order_ || w.vm == 0) flat_done_vm_ = std::max(flat_done_vm_, done[0]);
   }
   if (w.vs >= 0) pass(1, w.vs);
   if (w.lgkm >= 0) {
     pass(2, w.lgkm);
-    if (flat_in_order || w.lgkm == 0) flat_done_lds_ = std::max(flat_done_lds_, done[2]);
+    if (flat_in_order_ || w.lgkm == 0) flat_done_lds_ = std::max(flat_done_lds_, done[2]);
     if (w.lgkm == 0) {
       done[3] = issued[3];
       pending_scalars_[0] = pending_scalars_[1] = 0;

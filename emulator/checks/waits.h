@@ -24,6 +24,7 @@ using Times = std::array<std::uint32_t, kStreams>;  // how many instructions of 
 
 class Waits {
  public:
+  explicit Waits(bool flat_in_order) : flat_in_order_(flat_in_order) {}
   Times issued{}, done{};
 
   struct Finding {
@@ -38,7 +39,7 @@ class Waits {
   }
   /// The instruction was issued, with EXEC empty too.
   void issue(const Plan& p);
-  void wait(const Monitor::Wait& wait, bool flat_in_order);
+  void wait(const Monitor::Wait& wait);
 
  private:
   struct Pending {
@@ -52,6 +53,7 @@ class Waits {
   }
   void forget();
 
+  bool flat_in_order_;
   std::array<Pending, 2 * kVgprs + kSpareRows> rows_{};
   std::array<std::uint64_t, (2 * kVgprs + kSpareRows + 63) / 64> row_bits_{};
   int pending_rows_ = 0;
