@@ -375,16 +375,35 @@ void wrap_sdwa(const Instruction& in, Op& op, const BindContext& c) {
 
 // --- pairs
 
-// Both halves read before either writes: where y reads what x writes, the old row is put aside first.
+// Both halves read before either writes: whose result the other one reads, comes last. Where each reads the other's,
+// the row that x writes is put aside for y.
 void run_pair(Wave& w, const Op& op) {
-  if (op.imm >= 0) {
-    std::memcpy(w.row(static_cast<int>(op.imm2)), w.row(static_cast<int>(op.imm)),
-                4 * static_cast<std::size_t>(w.lanes));
-  }
   const Op& y = *op.second;
   const Op& x = *y.second;
   x.run(w, x);
   y.run(w, y);
+}
+void run_pair_backwards(Wave& w, const Op& op) {
+  const Op& y = *op.second;
+  const Op& x = *y.second;
+  y.run(w, y);
+  x.run(w, x);
+}
+void run_pair_crossed(Wave& w, const Op& op) {
+  std::memcpy(w.row(static_cast<int>(op.imm2)), w.row(static_cast<int>(op.imm)), 4 * static_cast<std::size_t>(w.lanes));
+  run_pair(w, op);
+}
+
+bool reads(const Op& op, int row) {
+  return std::ranges::any_of(op.src, [&](const Source& s) { return s.kind == Source::Kind::vector && s.reg == row; });
+}
+
+bool is_plain(const Op& op) {
+  auto plain = [](const Source& s) {
+    return (s.kind == Source::Kind::vector || s.kind == Source::Kind::scalar || s.kind == Source::Kind::constant) &&
+           !s.negate && !s.absolute && !s.sign_extend && s.pick == Pick::whole;
+  };
+  return op.omod == 0 && !op.clamp && op.dst[0].pick == Pick::whole && std::all_of(op.src, op.src + op.sources, plain);
 }
 
 Op bind_one(const Instruction& in, const BindContext& c) {
@@ -395,6 +414,7 @@ Op bind_one(const Instruction& in, const BindContext& c) {
   op.dwords = static_cast<std::uint8_t>(in.bytes / 4);
   op.instruction = &in;
   entry->bind(in, op, c);
+  op.plain = in.encoding != Encoding::sdwa && is_plain(op);
   if (in.encoding == Encoding::dpp16 || in.encoding == Encoding::dpp8) wrap_dpp(in, op, c);
   if (in.encoding == Encoding::sdwa) wrap_sdwa(in, op, c);
   return op;
@@ -408,12 +428,16 @@ Op bind_pair(const Instruction& in, const BindContext& c) {
   Op op = *x;
   op.cls = static_cast<std::uint8_t>(Class::vopd);
   op.run = run_pair;
-  op.imm = -1;
-  op.imm2 = c.spare + 3;
-  for (Source& s : y->src) {
-    if (s.kind != Source::Kind::vector || s.reg != x->dst[0].reg) continue;
-    s.reg = static_cast<std::uint16_t>(op.imm2);
-    op.imm = x->dst[0].reg;
+  if (const int row = x->dst[0].reg; reads(*y, row)) {
+    op.run = run_pair_backwards;
+    if (reads(*x, y->dst[0].reg)) {
+      op.run = run_pair_crossed;
+      op.imm = row;
+      op.imm2 = c.spare + 3;
+      for (Source& s : y->src) {
+        if (s.kind == Source::Kind::vector && s.reg == row) s.reg = static_cast<std::uint16_t>(op.imm2);
+      }
+    }
   }
   y->second = x;
   op.second = y;

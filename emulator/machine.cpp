@@ -298,7 +298,7 @@ struct Emulator::State {
   std::mutex mutex;                     // of codes
   std::map<std::uint64_t, Code> codes;  // by their first address
   std::vector<std::shared_ptr<Monitor>> attached;
-  std::mutex turn;                      // see Execution::turn
+  std::mutex turn;  // see Execution::turn
 
   int units() const { return options.compute_units > 0 ? options.compute_units : options.chip->compute_units; }
   int threads() const {
@@ -415,7 +415,7 @@ Outcome Emulator::run(const Dispatch& dispatch, const std::atomic<bool>* cancel)
   Monitors monitors;
   monitors.add(make_monitor(s.options));
   for (const auto& m : s.attached) monitors.add(m);
-  Monitor* const monitor = monitors.empty() ? nullptr : &monitors;
+  Monitor* const monitor = monitors.monitor();
   launch.monitor = monitor;
 
   Execution run(launch, s.options);

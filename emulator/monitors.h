@@ -13,7 +13,8 @@ class Monitors final : public Monitor {
   void add(std::shared_ptr<Monitor> monitor) {
     if (monitor) all_.push_back(std::move(monitor));
   }
-  bool empty() const { return all_.empty(); }
+  /// nullptr: there is none. One alone needs nobody before it.
+  Monitor* monitor() { return all_.empty() ? nullptr : all_.size() == 1 ? all_[0].get() : this; }
 
   void dispatch_begin(const Launch& l) override {
     for (auto& m : all_) m->dispatch_begin(l);

@@ -57,6 +57,7 @@ struct Op {
   std::uint8_t dwords = 1;
   std::uint8_t omod = 0;  // 0, 1: *2, 2: *4, 3: /2
   bool clamp = false;
+  bool plain = false;           // sources are whole registers or constants without modifiers; so is the result
   Pick dst_pick = Pick::whole;  // of SDWA: what of the destination is written
   std::uint8_t dst_unused = 0;  // of SDWA: 0 pad with zeros, 1 sign-extend, 2 preserve
   std::uint8_t cls = 0;         // Class, for the counters

@@ -39,28 +39,48 @@ constexpr unsigned kPlain = 0, kPerhaps = 1, kAtomic = 2;
 
 }  // namespace
 
-std::vector<Checks::Run>& Checks::runs(const Wave& w, const Access& a) {
-  runs_.clear();
-  const bool may_repeat = a.kind == AccessKind::load;  // lanes that read the same
-  std::uint64_t mask = a.mask;
-  // Matrix fragments are read twice or four times, each by 16 lanes.
-  for (int first = 16; may_repeat && first < w.lanes && a.address[first] == a.address[0]; first += 16) {
-    if ((mask >> first & mask & 0xffff) != (mask >> first & 0xffff)) break;
-    if (!std::equal(a.address, a.address + 16, a.address + first)) break;
-    mask &= ~(std::uint64_t{0xffff} << first);
+void Checks::add_run(const Access& a, std::uint64_t begin, std::uint64_t bytes, int lane) {
+  if (!runs_.empty()) {
+    Run& r = runs_.back();
+    if (begin == r.end && r.end - r.begin + bytes <= kPageBytes) {
+      r.end += bytes;
+      return;
+    }
+    // Lanes that read the same.
+    if (a.kind == AccessKind::load && begin >= r.begin && begin + bytes <= r.end) return;
   }
-  for (std::uint64_t left = mask; left != 0; left &= left - 1) {
-    const int lane = std::countr_zero(left);
-    const std::uint64_t at = a.address[lane];
-    if (!runs_.empty()) {
-      Run& r = runs_.back();
-      if (at == r.end && r.end - r.begin + a.bytes <= kPageBytes) {
-        r.end += a.bytes;
+  runs_.push_back({begin, begin + bytes, lane});
+}
+
+const std::vector<Checks::Run>& Checks::runs(const Wave& w, const Access& a) {
+  constexpr int kBlock = 16;  // lanes
+  runs_.clear();
+  for (int first = 0; first < w.lanes; first += kBlock) {
+    const std::uint64_t* const address = a.address + first;
+    const auto mask = static_cast<std::uint32_t>(a.mask >> first & 0xffff);
+    if (mask == 0xffff) {
+      // Mostly one piece; matrix fragments are read twice or four times, each by 16 lanes.
+      std::uint64_t not_same = 0, not_next = 0, next = address[0];
+      for (int i = 0; i < kBlock; ++i, next += a.bytes) {
+        not_same |= address[i] ^ address[0];
+        not_next |= address[i] ^ next;
+      }
+      if (not_next == 0) {
+        add_run(a, address[0], kBlock * std::uint64_t{a.bytes}, first);
         continue;
       }
-      if (may_repeat && at >= r.begin && at + a.bytes <= r.end) continue;
+      if (a.kind == AccessKind::load) {
+        if (not_same == 0) {
+          add_run(a, address[0], a.bytes, first);
+          continue;
+        }
+        if (first > 0 && (a.mask & 0xffff) == 0xffff && std::equal(address, address + kBlock, a.address)) continue;
+      }
     }
-    runs_.push_back({at, at + a.bytes, lane});
+    for (std::uint32_t left = mask; left != 0; left &= left - 1) {
+      const int lane = first + std::countr_zero(left);
+      add_run(a, a.address[lane], a.bytes, lane);
+    }
   }
   return runs_;
 }
@@ -92,6 +112,10 @@ void Checks::access(Wave& w, const Op& op, const Access& a) {
     last_ = nullptr;
   }
   const bool lds = a.space == Space::lds;
+  if (const std::uint64_t version = w.launch->memory->version(); version != last_version_) {
+    last_version_ = version;
+    last_ = nullptr;
+  }
   const Plan& p = *current_;
   const auto stream = a.space == Space::constant                     ? 3
                       : lds && (p.counter == Counter::lds || p.flat) ? 2

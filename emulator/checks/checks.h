@@ -105,7 +105,8 @@ class Checks final : public Monitor {
   void report_left_out(Wave& w, WaveState& s);
 
   // --- accesses.cpp
-  std::vector<Run>& runs(const Wave& w, const Access& a);
+  const std::vector<Run>& runs(const Wave& w, const Access& a);
+  void add_run(const Access& a, std::uint64_t begin, std::uint64_t bytes, int lane);
   Place place(const Wave& w, const Access& a, const Run& r);
   void scratch(const Wave& w, const Op& op, const Access& a);
   void load_undefined(const Wave& w, const Op& op, const Access& a);

@@ -370,6 +370,13 @@ std::unique_ptr<Plan> make_plan(const Op& op, const Launch& l) {
       }
     }
   }
+  for (const auto* rows : {&plan->read_rows, &plan->written_rows}) {
+    for (const std::size_t row : *rows) {
+      const auto same = std::ranges::find(plan->touched, row / 64, &RowSet::word);
+      RowSet& set = same != plan->touched.end() ? *same : plan->touched.emplace_back(RowSet{row / 64, 0});
+      set.rows |= std::uint64_t{1} << row % 64;
+    }
+  }
   const bool stores = has(in.mnemonic, "store") || has(in.mnemonic, "atomic");
   set_counter(*plan, op, l, stores);
   plan->vector = governed_by_exec(static_cast<Class>(op.cls));

@@ -58,11 +58,19 @@ struct Part {
 
 enum class Counter : std::uint8_t { none, vm, vs, lds, scalar };  // lds and scalar: both lgkm
 
+/// Rows 64 * word + i for the bits i that are set.
+struct RowSet {
+  std::size_t word = 0;
+  std::uint64_t rows = 0;
+};
+inline constexpr std::size_t kRowWords = (2 * kVgprs + kSpareRows + 63) / 64;
+
 struct Plan {
   const Op* op = nullptr;
   std::vector<Part> parts;  // two for a dual instruction
   // For the fast path: everything that is read or written.
   std::vector<std::uint16_t> read_rows, written_rows;
+  std::vector<RowSet> touched;                                  // both of them
   std::uint64_t read_scalars[2] = {}, written_scalars[2] = {};  // a bit a register
   bool partial = false;     // not all of a written register is, or not in every enabled lane
   bool every_lane = false;  // whatever EXEC says

@@ -16,21 +16,25 @@ void RaceCheck::dwords(Quad& quad, std::uint64_t address, unsigned from, unsigne
   }
 }
 
-void RaceCheck::compare(Epoch other, bool other_writes, unsigned bytes, std::uint64_t address, int lane) {
+void RaceCheck::compare(Slot slot, Epoch other, unsigned bytes, std::uint64_t address, int lane) {
   if (found_ || (other.bytes() & bytes) == 0 || other.wave() == me_.number) return;
   const unsigned a = other.level(), b = mine_.level();
   if ((a == 2 && b >= 1) || (b == 2 && a >= 1)) return;
-  const bool mine_writes = kind_ != AccessKind::load;
-  if (clocks_.ordered(me_, other, lds_, !mine_writes)) return;
+  if (ordered(slot, other)) return;
   found_ = true;
-  race_ = {.other = other, .other_writes = other_writes, .mine_writes = mine_writes, .address = address, .lane = lane};
+  race_ = {.other = other,
+           .other_writes = slot < kFirstRead,
+           .mine_writes = kind_ != AccessKind::load,
+           .address = address,
+           .lane = lane};
 }
 
 void RaceCheck::remember_read(Cell& c, Epoch mine) {
-  for (Epoch& slot : c.reads) {
-    const bool covered = (slot.bytes() & ~mine.bytes()) == 0;
-    if (!slot || (covered && (slot.wave() == me_.number || clocks_.ordered(me_, slot, lds_, false)))) {
-      slot = mine;
+  for (const Slot slot : {kFirstRead, kSecondRead}) {
+    Epoch& read = c.reads[slot - kFirstRead];
+    const bool covered = (read.bytes() & ~mine.bytes()) == 0;
+    if (!read || (covered && (read.wave() == me_.number || ordered(slot, read)))) {
+      read = mine;
       return;
     }
   }
@@ -44,10 +48,10 @@ void RaceCheck::cell(Cell& c, unsigned bytes, std::uint64_t address, int lane) {
       overlap_ |= (c.write.bytes() & bytes) != 0;
       mine = mine_.with_bytes(bytes | c.write.bytes());
     } else {
-      compare(c.write, true, bytes, address, lane);
+      compare(kWrite, c.write, bytes, address, lane);
     }
   }
-  if (c.atomic && kind_ != AccessKind::atomic) compare(c.atomic, true, bytes, address, lane);
+  if (c.atomic && kind_ != AccessKind::atomic) compare(kLastAtomic, c.atomic, bytes, address, lane);
   if (kind_ == AccessKind::load) {
     if (c.reads[0].same_instruction(mine)) {
       c.reads[0] = mine_.with_bytes(bytes | c.reads[0].bytes());
@@ -55,9 +59,10 @@ void RaceCheck::cell(Cell& c, unsigned bytes, std::uint64_t address, int lane) {
     }
     return remember_read(c, mine);
   }
-  for (Epoch& read : c.reads) {
+  for (const Slot slot : {kFirstRead, kSecondRead}) {
+    Epoch& read = c.reads[slot - kFirstRead];
     if (!read) continue;
-    compare(read, false, bytes, address, lane);
+    compare(slot, read, bytes, address, lane);
     if ((read.bytes() & ~bytes) == 0) read = {};
   }
   // A read-modify-write does not hide a store that nothing orders before the others'.

@@ -51,10 +51,21 @@ class RaceCheck {
   bool overlap() const { return overlap_; }
 
  private:
+  // What an access met in one dword it mostly meets in the next: the last answers of Clocks::ordered are kept, by the
+  // place in a cell.
+  enum Slot { kWrite, kLastAtomic, kFirstRead, kSecondRead, kSlots };
   void dwords(Quad& quad, std::uint64_t address, unsigned from, unsigned to, int lane);
   void cell(Cell& c, unsigned bytes, std::uint64_t address, int lane);
-  void compare(Epoch other, bool other_writes, unsigned bytes, std::uint64_t address, int lane);
+  void compare(Slot slot, Epoch other, unsigned bytes, std::uint64_t address, int lane);
   void remember_read(Cell& c, Epoch mine);
+  bool ordered(Slot slot, Epoch other) {
+    Answer& a = answers_[slot];
+    if (a.valid && a.other.same_instruction(other)) return a.ordered;
+    // Reads hold nobody up but writers.
+    const bool reads = slot < kFirstRead && kind_ == AccessKind::load;
+    a = {other, true, clocks_.ordered(me_, other, lds_, reads)};
+    return a.ordered;
+  }
 
   const Clocks& clocks_;
   const WaveClock& me_;
@@ -63,6 +74,11 @@ class RaceCheck {
   bool lds_;
   bool found_ = false, overlap_ = false;
   Race race_;
+  struct Answer {
+    Epoch other;
+    bool valid = false, ordered = false;
+  };
+  Answer answers_[kSlots];
 };
 
 }  // namespace wavetile::emu::checks

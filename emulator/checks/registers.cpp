@@ -15,7 +15,7 @@ RegisterState::RegisterState(const Wave& w, const std::vector<RegisterRange>& wr
     : lanes_(static_cast<std::size_t>(w.lanes)) {
   const auto rows = static_cast<std::size_t>(first_spare_row(*w.launch->chip) + kSpareRows);
   bits_.assign(rows * lanes_, ~std::uint32_t{0});
-  for (std::size_t r = 0; r < rows - kSpareRows; ++r) any_[r] = w.all_lanes();
+  for (std::size_t r = 0; r < rows - kSpareRows; ++r) set_any(r, w.all_lanes());
   scalars_.fill(~std::uint32_t{0});
   undefined_scalars_[0] = undefined_scalars_[1] = ~std::uint64_t{0};
   for (const RegisterRange& r : written) {
@@ -33,8 +33,7 @@ RegisterState::RegisterState(const Wave& w, const std::vector<RegisterRange>& wr
 void RegisterState::set(int row, int lane, std::uint32_t mask, std::uint32_t value) {
   const std::uint32_t now = (bits(row, lane) & ~mask) | (value & mask);
   const std::uint64_t bit = std::uint64_t{1} << lane;
-  auto& any = any_[static_cast<std::size_t>(row)];
-  any = now != 0 ? any | bit : any & ~bit;
+  set_any(static_cast<std::size_t>(row), now != 0 ? any(row) | bit : any(row) & ~bit);
   row_bits(row)[lane] = now;
 }
 

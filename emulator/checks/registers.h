@@ -35,7 +35,7 @@ class RegisterState {
   }
   /// The undefined bits of one lane of a vector register: those of `mask` become `value`.
   void set(int row, int lane, std::uint32_t mask, std::uint32_t value);
-  void define(int row, std::uint64_t lanes) { any_[static_cast<std::size_t>(row)] &= ~lanes; }
+  void define(int row, std::uint64_t lanes) { set_any(static_cast<std::size_t>(row), any(row) & ~lanes); }
   void set_scalar(int reg, std::uint32_t undefined);
   bool scc_undefined() const { return scc_; }
   void set_scc(bool undefined) { scc_ = undefined; }
@@ -43,6 +43,7 @@ class RegisterState {
   /// Nothing undefined is read, and nothing undefined stays in what is written in part. `lanes` are those executed.
   bool clean(const Plan& p, std::uint64_t lanes) const {
     std::uint64_t any = (p.read_scalars[0] & undefined_scalars_[0]) | (p.read_scalars[1] & undefined_scalars_[1]);
+    if (all_defined(p)) return any == 0 && !(p.uses_scc && scc_);
     const std::uint64_t looked_at = p.cross_lane ? ~std::uint64_t{0} : lanes;
     for (const std::uint16_t row : p.read_rows) any |= any_[row] & looked_at;
     if (p.partial) {
@@ -54,8 +55,9 @@ class RegisterState {
   void define_written(const Plan& p, std::uint64_t lanes) {
     undefined_scalars_[0] &= ~p.written_scalars[0];
     undefined_scalars_[1] &= ~p.written_scalars[1];
-    for (const std::uint16_t row : p.written_rows) any_[row] &= ~lanes;
     if (p.writes_scc) scc_ = false;
+    if (all_defined(p)) return;
+    for (const std::uint16_t row : p.written_rows) define(row, lanes);
   }
 
   std::array<Origin, 2 * kVgprs + kSpareRows> origin{};  // of undefined values in each row
@@ -74,6 +76,16 @@ class RegisterState {
 
  private:
   struct Result;
+  bool all_defined(const Plan& p) const {
+    std::uint64_t undefined = 0;
+    for (const RowSet& s : p.touched) undefined |= undefined_rows_[s.word] & s.rows;
+    return undefined == 0;
+  }
+  void set_any(std::size_t row, std::uint64_t lanes) {
+    const std::uint64_t bit = std::uint64_t{1} << row % 64;
+    any_[row] = lanes;
+    undefined_rows_[row / 64] = lanes != 0 ? undefined_rows_[row / 64] | bit : undefined_rows_[row / 64] & ~bit;
+  }
   std::uint32_t* row_bits(int row) { return bits_.data() + static_cast<std::size_t>(row) * lanes_; }
   const std::uint32_t* row_bits(int row) const { return bits_.data() + static_cast<std::size_t>(row) * lanes_; }
   bool needs(const Wave& w, const Part& p, const Use& u, Finding& found) const;
@@ -85,6 +97,7 @@ class RegisterState {
 
   std::size_t lanes_;
   std::array<std::uint64_t, 2 * kVgprs + kSpareRows> any_{};
+  std::array<std::uint64_t, kRowWords> undefined_rows_{};  // those whose any() is not 0
   std::vector<std::uint32_t> bits_;
   std::array<std::uint32_t, kScalars> scalars_{};
   std::uint64_t undefined_scalars_[2] = {};

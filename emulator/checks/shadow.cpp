@@ -27,13 +27,9 @@ Page& Shadow::make_page(std::uint64_t index) {
   return *none;
 }
 
-Quad& Shadow::races(std::uint64_t offset, std::uint64_t dispatch) {
-  Page& p = page(offset);
-  if (p.dispatch != dispatch || !p.races) {
-    p.races = std::make_unique<std::array<Quad, kPageBytes / kQuadBytes>>();
-    p.dispatch = dispatch;
-  }
-  return (*p.races)[offset % kPageBytes / kQuadBytes];
+void Shadow::forget_races(Page& p, std::uint64_t dispatch) {
+  p.races = std::make_unique<std::array<Quad, kPageBytes / kQuadBytes>>();
+  p.dispatch = dispatch;
 }
 
 std::uint32_t Shadow::written_bytes(std::uint64_t offset, std::uint32_t bytes) {

@@ -68,7 +68,11 @@ class Shadow {
     return page(offset).written[offset % kPageBytes / kLineBytes];
   }
   /// The records of 16 bytes, empty for a dispatch that has not touched the page.
-  Quad& races(std::uint64_t offset, std::uint64_t dispatch);
+  Quad& races(std::uint64_t offset, std::uint64_t dispatch) {
+    Page& p = page(offset);
+    if (p.dispatch != dispatch || !p.races) forget_races(p, dispatch);
+    return (*p.races)[offset % kPageBytes / kQuadBytes];
+  }
   /// Bit i: byte offset + i was written. At most 32 bytes.
   std::uint32_t written_bytes(std::uint64_t offset, std::uint32_t bytes);
   bool all_written(std::uint64_t offset, std::uint64_t bytes);
@@ -76,6 +80,7 @@ class Shadow {
 
  private:
   Page& make_page(std::uint64_t index);
+  static void forget_races(Page& p, std::uint64_t dispatch);
   std::vector<std::atomic<Page*>> pages_;
   bool initially_;
 };

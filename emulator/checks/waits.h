@@ -35,7 +35,10 @@ class Waits {
   };
   /// Whether the instruction reads or overwrites a register whose load is outstanding.
   bool check(const Plan& p, Finding& found) {
-    return (pending_rows_ != 0 || (pending_scalars_[0] | pending_scalars_[1]) != 0) && search(p, found);
+    std::uint64_t hit = pending_scalars_[0] & (p.read_scalars[0] | p.written_scalars[0]);
+    hit |= pending_scalars_[1] & (p.read_scalars[1] | p.written_scalars[1]);
+    for (const RowSet& s : p.touched) hit |= row_bits_[s.word] & s.rows;
+    return hit != 0 && search(p, found);
   }
   /// The instruction was issued, with EXEC empty too.
   void issue(const Plan& p);
@@ -55,7 +58,7 @@ class Waits {
 
   bool flat_in_order_;
   std::array<Pending, 2 * kVgprs + kSpareRows> rows_{};
-  std::array<std::uint64_t, (2 * kVgprs + kSpareRows + 63) / 64> row_bits_{};
+  std::array<std::uint64_t, kRowWords> row_bits_{};
   int pending_rows_ = 0;
   std::array<const Op*, kScalars> scalar_ops_{};
   std::uint64_t pending_scalars_[2] = {};

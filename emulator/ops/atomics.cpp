@@ -144,7 +144,7 @@ void move_atomic(Wave& w, const Op& op, Space space, std::uint64_t mask, const s
   Access access = access_of(op, space, AccessKind::atomic, mask, address, static_cast<std::uint32_t>(atomic.bytes));
   access.row = returns ? op.dst[0].reg : op.src[kData].reg;
   U room[64];
-  const U* const host = enter(w, op, access, room);
+  const Places host = enter(w, op, access, room);
   if (!host) return;
   const auto lanes = static_cast<std::size_t>(w.lanes);
   const std::uint32_t* const first = w.row(op.src[kData].reg);

@@ -2,6 +2,10 @@
 // a condition, written as a carry or a comparison's result. Bits of lanes that are off are written as 0.
 #pragma once
 
+#if defined(__AVX2__)
+#include <immintrin.h>
+#endif
+
 #include "emulator/ops/vector.h"
 
 namespace wavetile::emu::WAVETILE_EMULATOR_LEVEL {
@@ -32,7 +36,15 @@ inline const LaneBit* fetch(const Wave& w, const Source& s, int base, LaneBit* t
 /// Bit i of the result is v[i], which is 0 or 1.
 inline std::uint32_t pack_bits(const std::uint32_t* v) {
   std::uint32_t bits = 0;
+#if defined(__AVX2__)
+  for (int i = 0; i < kChunk; i += 8) {
+    const __m256i word = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(v + i));
+    const int signs = _mm256_movemask_ps(_mm256_castsi256_ps(_mm256_slli_epi32(word, 31)));
+    bits |= static_cast<std::uint32_t>(signs) << i;
+  }
+#else
   for (int i = 0; i < kChunk; ++i) bits |= v[i] << i;
+#endif
   return bits;
 }
 
@@ -47,17 +59,22 @@ template <class F, std::size_t... I>
 std::uint32_t run_with_bit_at(Wave& w, const Op& op, int base, std::uint32_t mask, std::index_sequence<I...>) {
   using A = typename Signature<F>::Arguments;
   using R = decltype(Signature<F>::Result::value);
+  const bool plain = op.plain && w.mode_plain;
   std::tuple<Lanes<std::tuple_element_t<I, A>>...> tmp;
-  const std::tuple<const std::tuple_element_t<I, A>*...> in{fetch(w, op.src[I], base, std::get<I>(tmp).v)...};
-  alignas(64) R out[kChunk];
+  const std::tuple<const std::tuple_element_t<I, A>*...> in{operand(w, op.src[I], plain, base, std::get<I>(tmp).v)...};
+  Lanes<R> other;
+  R* const out = result_row(w, op, plain, base, mask, other.v);
   alignas(64) std::uint32_t bits[kChunk];
+  WAVETILE_LANES_APART
   for (int i = 0; i < kChunk; ++i) {
     const auto r = F{}(std::get<I>(in)[i]...);
     out[i] = r.value;
     bits[i] = r.bit;
   }
-  finish(w, op, out);
-  put(w, op.dst[0], base, out, mask);
+  if (out == other.v) {
+    finish(w, op, out);
+    put(w, op.dst[0], base, out, mask);
+  }
   return pack_bits(bits) & mask;
 }
 
@@ -82,7 +99,8 @@ template <class F, std::size_t... I>
 std::uint32_t run_compare_at(const Wave& w, const Op& op, int base, std::index_sequence<I...>) {
   using A = typename Signature<F>::Arguments;
   std::tuple<Lanes<std::tuple_element_t<I, A>>...> tmp;
-  const std::tuple<const std::tuple_element_t<I, A>*...> in{fetch(w, op.src[I], base, std::get<I>(tmp).v)...};
+  const std::tuple<const std::tuple_element_t<I, A>*...> in{
+      operand(w, op.src[I], op.plain && w.mode_plain, base, std::get<I>(tmp).v)...};
   alignas(64) std::uint32_t bits[kChunk];
   for (int i = 0; i < kChunk; ++i) bits[i] = F{}(std::get<I>(in)[i]...) ? 1 : 0;
   return pack_bits(bits);

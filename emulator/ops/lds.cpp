@@ -72,7 +72,7 @@ void run_exchange2(Wave& w, const Op& op) {
     std::uint64_t room[64];
     Access access = access_of(op, Space::lds, AccessKind::atomic, w.exec, address[part], Bytes);
     access.row = op.dst[0].reg + part * (Bytes / 4);
-    const std::uint64_t* const host = enter(w, op, access, room);
+    const Places host = enter(w, op, access, room);
     if (!host) return;
     ++w.changes;
     for_lanes(access.mask, [&](int i) {
@@ -99,7 +99,7 @@ void run_count(Wave& w, const Op& op) {
   address[lane] = (w.s[kM0] & 0xffff) + static_cast<std::uint64_t>(op.imm);
   Access access = access_of(op, Space::lds, AccessKind::atomic, std::uint64_t{1} << lane, address, 4);
   access.row = op.dst[0].reg;
-  const std::uint64_t* const host = enter(w, op, access, room);
+  const Places host = enter(w, op, access, room);
   if (!host) return;
   U old = 0;
   if (access.mask != 0) {

@@ -66,10 +66,8 @@ bool enter_global(Wave& w, const Op& op, const Access& access) {
   return true;
 }
 
-bool enter_lds(Wave& w, const Op& op, Access& access, std::uint64_t* host) {
-  auto& lds = w.workgroup->lds;
-  const auto begin = static_cast<std::uint64_t>(reinterpret_cast<std::uintptr_t>(lds.data()));
-  const std::uint64_t size = lds.size();
+bool enter_lds(Wave& w, const Op& op, Access& access) {
+  const std::uint64_t size = w.workgroup->lds.size();
   if (size < access.bytes || top(outside(access.address, access.mask, w.lanes, 0, size - access.bytes))) {
     for (std::uint64_t left = access.mask; left != 0; left &= left - 1) {
       const int lane = std::countr_zero(left);
@@ -84,8 +82,6 @@ bool enter_lds(Wave& w, const Op& op, Access& access, std::uint64_t* host) {
       return false;
     }
   }
-  const int lanes = w.lanes;  // a copy, so that the loop is known not to change it
-  for (int i = 0; i < lanes; ++i) host[i] = begin + access.address[i];
   return true;
 }
 
@@ -104,7 +100,7 @@ bool enter_scratch(Wave& w, const Op& op, const Access& access, std::uint64_t* h
     }
   }
   const auto begin = static_cast<std::uint64_t>(reinterpret_cast<std::uintptr_t>(w.scratch));
-  const int lanes = w.lanes;
+  const int lanes = w.lanes;  // a copy, so that the loop is known not to change it
   for (int i = 0; i < lanes; ++i) host[i] = begin + static_cast<std::uint64_t>(i) * size + access.address[i];
   return true;
 }
@@ -150,29 +146,30 @@ std::uint32_t scope_flags(const Instruction& in) {
   return flags;
 }
 
-const std::uint64_t* enter(Wave& w, const Op& op, Access& access, std::uint64_t* room) {
+Places enter(Wave& w, const Op& op, Access& access, std::uint64_t* room) {
   // Hardware splits no atomic; loads and stores of any alignment are legal in its unaligned mode, the one that LLVM
   // compiles for.
-  if (access.kind == AccessKind::atomic && !aligned(w, op, access)) return nullptr;
+  if (access.kind == AccessKind::atomic && !aligned(w, op, access)) return {};
   w.changes += access.kind == AccessKind::store ? 1 : 0;
-  const std::uint64_t* host = room;
+  Places places{0, access.address};
   switch (access.space) {
     case Space::lds:
-      if (!enter_lds(w, op, access, room)) return nullptr;
+      if (!enter_lds(w, op, access)) return {};
+      places.base = static_cast<std::uint64_t>(reinterpret_cast<std::uintptr_t>(w.workgroup->lds.data()));
       break;
     case Space::scratch:
-      if (!enter_scratch(w, op, access, room)) return nullptr;
+      if (!enter_scratch(w, op, access, room)) return {};
+      places.offset = room;
       break;
     default:
-      if (!enter_global(w, op, access)) return nullptr;
-      host = access.address;
+      if (!enter_global(w, op, access)) return {};
       break;
   }
   if (Monitor* monitor = w.launch->monitor) {
     monitor->access(w, op, access);
-    if (w.status == Status::faulted) return nullptr;
+    if (w.status == Status::faulted) return {};
   }
-  return host;
+  return places;
 }
 
 std::span<const Form> forms() {

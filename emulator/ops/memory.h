@@ -2,13 +2,16 @@
 // destination may overlap them), then checked as a whole, then the data moves.
 //
 // Global memory belongs to the host and to other waves too: every piece of it is moved by a relaxed atomic access of 1,
-// 2 or 4 bytes, never wider than its alignment allows. LDS and scratch belong to a workgroup, whose waves take turns on
-// one thread; the same code moves them.
+// 2, 4, 8 or 16 bytes, never wider than its alignment allows. LDS and scratch belong to a workgroup, whose waves take
+// turns on one thread.
 #pragma once
 
 #include <bit>
 #include <cstdint>
 #include <cstring>
+#if defined(__AVX2__)
+#include <immintrin.h>
+#endif
 
 #include "emulator/memory.h"
 #include "emulator/monitor.h"
@@ -43,9 +46,20 @@ inline void set_move(Op& op, Move move) { op.imm2 = static_cast<std::int64_t>(re
 /// An access with the scope bits of the op.
 Access access_of(const Op& op, Space space, AccessKind kind, std::uint64_t mask, const std::uint64_t* address,
                  std::uint32_t bytes);
-/// Checks the lanes of `access`, tells the monitor, and gives their places in this process's memory, for which there is
-/// `room`. Lanes outside LDS are taken out of the mask: they read 0 and write nothing. nullptr: the wave is stopped.
-const std::uint64_t* enter(Wave& w, const Op& op, Access& access, std::uint64_t* room);
+/// Where lanes access this process's memory; false: the wave is stopped.
+struct Places {
+  std::uint64_t base = 0;
+  const std::uint64_t* offset = nullptr;  // [64]
+  explicit operator bool() const { return offset != nullptr; }
+  template <class I>
+  std::uint64_t operator[](I lane) const {
+    return base + offset[lane];
+  }
+};
+
+/// Checks the lanes of `access`, tells the monitor, and gives their places, for which there is `room`. Lanes outside
+/// LDS are taken out of the mask: they read 0 and write nothing.
+Places enter(Wave& w, const Op& op, Access& access, std::uint64_t* room);
 /// The scope bits that the instruction prints, as flags.
 std::uint32_t scope_flags(const Instruction& in);
 
@@ -100,6 +114,65 @@ inline void store_piece(std::uint64_t at, std::uint32_t value) {
   }
 }
 
+#if defined(__AVX2__)
+// Written as instructions for global memory: C++ has no atomic type of 16 bytes that is one.
+inline __m128i load_16(Space space, std::uint64_t at) {
+  __m128i v;
+  if (space != Space::global) return _mm_loadu_si128(reinterpret_cast<const __m128i*>(at));
+  __asm__("vmovdqa %1, %0" : "=x"(v) : "m"(*reinterpret_cast<const __m128i*>(at)));
+  return v;
+}
+inline void store_16(Space space, std::uint64_t at, __m128i v) {
+  if (space != Space::global) return _mm_storeu_si128(reinterpret_cast<__m128i*>(at), v);
+  __asm__("vmovdqa %1, %0" : "=m"(*reinterpret_cast<__m128i*>(at)) : "x"(v));
+}
+inline __m256i halves(__m128i low, __m128i high) {
+  return _mm256_inserti128_si256(_mm256_castsi128_si256(low), high, 1);
+}
+struct Block {
+  __m256i row[4];
+};
+/// Of four rows and columns, in each half: rows become columns.
+inline Block transposed(const Block& b) {
+  const __m256i low01 = _mm256_unpacklo_epi32(b.row[0], b.row[1]), low23 = _mm256_unpacklo_epi32(b.row[2], b.row[3]);
+  const __m256i high01 = _mm256_unpackhi_epi32(b.row[0], b.row[1]), high23 = _mm256_unpackhi_epi32(b.row[2], b.row[3]);
+  return {{_mm256_unpacklo_epi64(low01, low23), _mm256_unpackhi_epi64(low01, low23),
+           _mm256_unpacklo_epi64(high01, high23), _mm256_unpackhi_epi64(high01, high23)}};
+}
+/// Four dwords of eight lanes from `lane` on; rows are `lanes` dwords apart.
+inline void load_8x16(Space space, const Places& host, int lane, int lanes, std::uint32_t* out) {
+  Block b;
+  for (int k = 0; k < 4; ++k) b.row[k] = halves(load_16(space, host[lane + k]), load_16(space, host[lane + k + 4]));
+  b = transposed(b);
+  for (int k = 0; k < 4; ++k) _mm256_storeu_si256(reinterpret_cast<__m256i*>(out + k * lanes), b.row[k]);
+}
+inline void store_8x16(Space space, const Places& host, int lane, int lanes, const std::uint32_t* in) {
+  Block b;
+  for (int k = 0; k < 4; ++k) b.row[k] = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(in + k * lanes));
+  b = transposed(b);
+  for (int k = 0; k < 4; ++k) {
+    store_16(space, host[lane + k], _mm256_castsi256_si128(b.row[k]));
+    store_16(space, host[lane + k + 4], _mm256_extracti128_si256(b.row[k], 1));
+  }
+}
+/// Two dwords of four lanes from `lane` on.
+inline void load_4x8(Space space, const Places& host, int lane, std::uint32_t* first, std::uint32_t* second) {
+  std::uint64_t pair[4];
+  for (int k = 0; k < 4; ++k) {
+    if (space == Space::global) {
+      pair[k] = relaxed_load<std::uint64_t>(host[lane + k]);
+    } else {
+      std::memcpy(&pair[k], reinterpret_cast<const void*>(host[lane + k]), sizeof pair[k]);
+    }
+  }
+  const __m256i v = _mm256_set_epi64x(static_cast<std::int64_t>(pair[3]), static_cast<std::int64_t>(pair[2]),
+                                      static_cast<std::int64_t>(pair[1]), static_cast<std::int64_t>(pair[0]));
+  const __m256i split = _mm256_permutevar8x32_epi32(v, _mm256_setr_epi32(0, 2, 4, 6, 1, 3, 5, 7));
+  _mm_storeu_si128(reinterpret_cast<__m128i*>(first), _mm256_castsi256_si128(split));
+  _mm_storeu_si128(reinterpret_cast<__m128i*>(second), _mm256_extracti128_si256(split, 1));
+}
+#endif
+
 /// A loaded value as its register holds it; `old` is what the register had.
 template <int Bytes, bool Signed, Half H>
 inline std::uint32_t extended(std::uint32_t value, std::uint32_t old) {
@@ -113,6 +186,63 @@ inline std::uint32_t extended(std::uint32_t value, std::uint32_t old) {
 /// A row of the emulator's own: on the way from memory to LDS. No register for the monitor.
 inline int named_row(const Wave& w, int row) { return row < first_spare_row(*w.launch->chip) ? row : -1; }
 
+/// Bits that are set in the place of some lane.
+inline std::uint64_t bits_of(const Places& host, int lanes) {
+  std::uint64_t bits = 0;
+  for (int i = 0; i < lanes; ++i) bits |= host[i];
+  return bits;
+}
+/// Whether each lane's place is `step` bytes behind that of the lane before it.
+inline bool in_steps(const Places& host, int lanes, std::uint64_t step) {
+  std::uint64_t differences = 0;
+  for (int i = 0; i < lanes; ++i) {
+    differences |= host.offset[i] ^ (host.offset[0] + step * static_cast<std::uint64_t>(i));
+  }
+  return differences == 0;
+}
+
+/// The ways in which all lanes of a wave load and store at once; false where there is none for these places. Those for
+/// 16 bytes need AVX, which is what makes an aligned access of 16 bytes atomic.
+template <int Bytes>
+inline bool load_lanes(Space space, const Places& host, int lanes, std::uint32_t* out) {
+  if constexpr (Bytes == 4) {
+    if (space != Space::global && in_steps(host, lanes, 4)) {
+      std::memcpy(out, reinterpret_cast<const void*>(host[0]), 4 * static_cast<std::size_t>(lanes));
+      return true;
+    }
+  }
+#if defined(__AVX2__)
+  if constexpr (Bytes == 8) {
+    if (space == Space::global && (bits_of(host, lanes) & 7) != 0) return false;
+    for (int i = 0; i < lanes; i += 4) load_4x8(space, host, i, out + i, out + lanes + i);
+    return true;
+  }
+  if constexpr (Bytes == 16) {
+    if (space == Space::global && (bits_of(host, lanes) & 15) != 0) return false;
+    for (int i = 0; i < lanes; i += 8) load_8x16(space, host, i, lanes, out + i);
+    return true;
+  }
+#endif
+  return false;
+}
+template <int Bytes>
+inline bool store_lanes(Space space, const Places& host, int lanes, const std::uint32_t* in) {
+  if constexpr (Bytes == 4) {
+    if (space != Space::global && in_steps(host, lanes, 4)) {
+      std::memcpy(reinterpret_cast<void*>(host[0]), in, 4 * static_cast<std::size_t>(lanes));
+      return true;
+    }
+  }
+#if defined(__AVX2__)
+  if constexpr (Bytes == 16) {
+    if (space == Space::global && (bits_of(host, lanes) & 15) != 0) return false;
+    for (int i = 0; i < lanes; i += 8) store_8x16(space, host, i, lanes, in + i);
+    return true;
+  }
+#endif
+  return false;
+}
+
 /// Loads Bytes (1, 2, 4, 8, 12 or 16) a lane into the rows from `row`.
 template <int Bytes, bool Signed, Half H>
 void load_rows(Wave& w, const Op& op, Space space, std::uint64_t mask, const std::uint64_t* address, int row) {
@@ -122,7 +252,7 @@ void load_rows(Wave& w, const Op& op, Space space, std::uint64_t mask, const std
   access.row = named_row(w, row);
   access.half = H;
   std::uint64_t room[64];
-  const std::uint64_t* const host = enter(w, op, access, room);
+  const Places host = enter(w, op, access, room);
   if (!host) return;
   std::uint32_t* const out = w.row(row);
   const auto lanes = static_cast<std::size_t>(w.lanes);
@@ -133,6 +263,8 @@ void load_rows(Wave& w, const Op& op, Space space, std::uint64_t mask, const std
       monitor->read(w, op, access, address[i], words, Bytes);
       for (int k = 0; k < kRows; ++k) out[k * lanes + i] = extended<Bytes, Signed, H>(words[k], out[k * lanes + i]);
     });
+  } else if (access.mask == w.all_lanes() && load_lanes<Bytes>(space, host, w.lanes, out)) {
+    return;
   } else {
     for_lanes(access.mask, [&](int i) {
       for (int k = 0; k < kRows; ++k) {
@@ -154,10 +286,11 @@ void store_rows(Wave& w, const Op& op, Space space, std::uint64_t mask, const st
   access.row = named_row(w, row);
   access.half = Bytes < 4 && H == Half::whole ? Half::low : H;
   std::uint64_t room[64];
-  const std::uint64_t* const host = enter(w, op, access, room);
+  const Places host = enter(w, op, access, room);
   if (!host) return;
   const std::uint32_t* const in = w.row(row);
   const auto lanes = static_cast<std::size_t>(w.lanes);
+  if (access.mask == w.all_lanes() && store_lanes<Bytes>(space, host, w.lanes, in)) return;
   for_lanes(access.mask, [&](int i) {
     for (int k = 0; k < kRows; ++k) {
       store_piece<kPiece>(host[i] + 4 * k, H == Half::high ? in[i] >> 16 : in[k * lanes + i]);

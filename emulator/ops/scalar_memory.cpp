@@ -20,7 +20,7 @@ bool read_dwords(Wave& w, const Op& op, std::uint64_t at, int words, std::uint32
   address[0] = at;
   Access access = access_of(op, Space::constant, AccessKind::load, 1, address, static_cast<std::uint32_t>(4 * words));
   access.row = op.dst[0].reg;
-  const std::uint64_t* const host = enter(w, op, access, room);
+  const Places host = enter(w, op, access, room);
   if (!host) return false;
   Monitor* const monitor = w.launch->monitor;
   if (monitor && monitor->stale()) {

@@ -22,6 +22,14 @@
 #include "emulator/op.h"
 #include "emulator/wave.h"
 
+// Before a loop over lanes that writes a register's row and reads others: rows are the same or apart, so that no lane
+// touches what another one wrote.
+#if defined(__clang__)
+#define WAVETILE_LANES_APART _Pragma("clang loop vectorize(assume_safety)")
+#else
+#define WAVETILE_LANES_APART _Pragma("GCC ivdep")
+#endif
+
 namespace wavetile::emu::WAVETILE_EMULATOR_LEVEL {
 
 // Bits of 16-bit floats; arithmetic is done in wider types (see half.h).
@@ -115,10 +123,11 @@ const T* fetch(const Wave& w, const Source& s, int base, T* tmp) {
       const int shift = s.pick == Pick::high ? 16 : 0;
       for (int i = 0; i < kChunk; ++i) out[i] = static_cast<B>(row[i] >> shift);
     } else if constexpr (L::bits == 64) {
-      const std::uint32_t* high = s.count > 1 ? w.row(s.reg + 1) + base : nullptr;
-      for (int i = 0; i < kChunk; ++i) out[i] = row[i];
-      if (high) {
-        for (int i = 0; i < kChunk; ++i) out[i] |= std::uint64_t{high[i]} << 32;
+      if (s.count > 1) {
+        const std::uint32_t* high = w.row(s.reg + 1) + base;
+        for (int i = 0; i < kChunk; ++i) out[i] = row[i] | std::uint64_t{high[i]} << 32;
+      } else {
+        for (int i = 0; i < kChunk; ++i) out[i] = row[i];
       }
     }
     if (s.pick >= Pick::byte0 || (L::bits == 32 && s.pick != Pick::whole)) {
@@ -155,6 +164,35 @@ const T* fetch(const Wave& w, const Source& s, int base, T* tmp) {
     // Integers read with the modifiers of floats: v_cndmask and its like.
     for (int i = 0; i < kChunk && s.absolute; ++i) out[i] &= magnitude_mask<T>();
     for (int i = 0; i < kChunk && s.negate; ++i) out[i] ^= static_cast<B>(~magnitude_mask<T>());
+  }
+  return tmp;
+}
+
+template <class T>
+constexpr bool fills_a_row() {
+  return LaneType<T>::bits == 32 && LaneType<T>::type != Type::mask;
+}
+
+/// fetch(), with a short way for a source that nothing changes: `plain` says that there is no other.
+template <class T>
+inline const T* operand(const Wave& w, const Source& s, bool plain, int base, T* tmp) {
+  if constexpr (fills_a_row<T>()) {
+    if (plain) {
+      if (s.kind == Source::Kind::vector) return reinterpret_cast<const T*>(w.row(s.reg) + base);
+      const auto value =
+          std::bit_cast<T>(s.kind == Source::Kind::scalar ? w.s[s.reg] : static_cast<std::uint32_t>(s.value));
+      for (int i = 0; i < kChunk; ++i) tmp[i] = value;
+      return tmp;
+    }
+  }
+  return fetch(w, s, base, tmp);
+}
+
+/// Where lanes base .. base + 31 of a result may be written at once: their place, or else `tmp`, for put().
+template <class T>
+inline T* result_row(Wave& w, const Op& op, bool plain, int base, std::uint32_t mask, T* tmp) {
+  if constexpr (fills_a_row<T>()) {
+    if (plain && mask == 0xffffffffu) return reinterpret_cast<T*>(w.row(op.dst[0].reg) + base);
   }
   return tmp;
 }
@@ -239,14 +277,18 @@ struct Lanes {
 };
 
 template <class F, std::size_t... I>
-void run_vector_at(Wave& w, const Op& op, int base, std::uint32_t mask, std::index_sequence<I...>) {
+inline void run_vector_at(Wave& w, const Op& op, int base, std::uint32_t mask, std::index_sequence<I...>) {
   using S = Signature<F>;
   using R = typename S::Result;
+  const bool plain = op.plain && w.mode_plain;
   std::tuple<Lanes<std::tuple_element_t<I, typename S::Arguments>>...> tmp;
   const std::tuple<const std::tuple_element_t<I, typename S::Arguments>*...> in{
-      fetch(w, op.src[I], base, std::get<I>(tmp).v)...};
-  alignas(64) R out[kChunk];
+      operand(w, op.src[I], plain, base, std::get<I>(tmp).v)...};
+  Lanes<R> other;
+  R* const out = result_row(w, op, plain, base, mask, other.v);
+  WAVETILE_LANES_APART
   for (int i = 0; i < kChunk; ++i) out[i] = F{}(std::get<I>(in)[i]...);
+  if (out != other.v) return;
   finish(w, op, out);
   put(w, op.dst[0], base, out, mask);
 }
@@ -254,15 +296,10 @@ void run_vector_at(Wave& w, const Op& op, int base, std::uint32_t mask, std::ind
 /// R f(A...), lane by lane.
 template <class F>
 void run_vector(Wave& w, const Op& op) {
+  const Rounding rounding_mode(w.mode_plain ? 0 : rounding<typename Signature<F>::Result>(w));
   for (int base = 0; base < w.lanes; base += kChunk) {
     const auto mask = static_cast<std::uint32_t>(w.exec >> base);
-    if (mask == 0) continue;
-    if (w.mode_plain) {
-      run_vector_at<F>(w, op, base, mask, std::make_index_sequence<Signature<F>::count>{});
-    } else {
-      const Rounding rounding_mode(rounding<typename Signature<F>::Result>(w));
-      run_vector_at<F>(w, op, base, mask, std::make_index_sequence<Signature<F>::count>{});
-    }
+    if (mask != 0) run_vector_at<F>(w, op, base, mask, std::make_index_sequence<Signature<F>::count>{});
   }
 }
 
