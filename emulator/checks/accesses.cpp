@@ -112,11 +112,8 @@ void Checks::access(Wave& w, const Op& op, const Access& a) {
     last_ = nullptr;
   }
   const bool lds = a.space == Space::lds;
-  if (const std::uint64_t version = w.launch->memory->version(); version != last_version_) {
-    last_version_ = version;
-    last_ = nullptr;
-  }
   const Plan& p = *current_;
+  if (lds && p.flat) s.waits.flat_reaches_lds(p);
   const auto stream = a.space == Space::constant                     ? 3
                       : lds && (p.counter == Counter::lds || p.flat) ? 2
                       : p.counter == Counter::vs                     ? 1

@@ -156,6 +156,13 @@ void add_operands(Part& p, const Instruction& in, std::string_view name, std::si
     p.data = std::exchange(p.needs, {});
     p.falling.assign(p.data.size(), 0);
   }
+  // A count of bits plus an operand: the operand's undefined bits reach upwards, those that are counted count all.
+  if (starts(name, {"v_bcnt_u32", "v_mbcnt_"}) && p.needs.size() == 2) {
+    p.way = Way::carry;
+    p.data = {p.needs[1]};
+    p.needs.pop_back();
+    p.falling.assign(p.data.size(), 0);
+  }
   if (accumulates(name) && !in.operands.empty()) {
     std::uint32_t bits = in.operands[0].registers.half == Half::high  ? kHigh
                          : in.operands[0].registers.half == Half::low ? kLow

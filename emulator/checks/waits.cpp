@@ -52,14 +52,21 @@ void Waits::issue(const Plan& p) {
     const std::uint64_t bit = std::uint64_t{1} << row % 64;
     if ((word & bit) == 0) ++pending_rows_;
     word |= bit;
-    load = {
-        .vm = stream == 0 ? issued[0] : 0, .lds = stream == 2 || p.flat ? issued[2] : 0, .flat = p.flat, .op = p.op};
+    load = {.vm = stream == 0 ? issued[0] : 0, .lds = stream == 2 ? issued[2] : 0, .flat = false, .op = p.op};
   }
   for (int word = 0; word < 2 && p.counter == Counter::scalar; ++word) {
     pending_scalars_[word] |= p.written_scalars[word];
     for (std::uint64_t left = p.written_scalars[word]; left != 0; left &= left - 1) {
       scalar_ops_[static_cast<std::size_t>(word * 64 + std::countr_zero(left))] = p.op;
     }
+  }
+}
+
+void Waits::flat_reaches_lds(const Plan& p) {
+  if (!p.loads) return;
+  for (const std::uint16_t row : p.written_rows) {
+    rows_[row].lds = issued[2];
+    rows_[row].flat = true;
   }
 }
 

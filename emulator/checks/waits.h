@@ -42,6 +42,9 @@ class Waits {
   }
   /// The instruction was issued, with EXEC empty too.
   void issue(const Plan& p);
+  /// The flat instruction just issued touches LDS. One that touches memory alone is waited for like any other of vm:
+  /// LLVM does so where it knows, and so do AMD's own copy kernels.
+  void flat_reaches_lds(const Plan& p);
   void wait(const Monitor::Wait& wait);
 
  private:
