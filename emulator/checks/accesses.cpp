@@ -90,12 +90,13 @@ void Checks::access(Wave& w, const Op& op, const Access& a) {
   WaveState& s = state(w);
   if (a.mask == 0) return;
   if (a.space == Space::scratch) return scratch(w, op, a);
-  const bool lds = a.space == Space::lds;
   if (const std::uint64_t version = w.launch->memory->version(); version != last_version_) {
     last_version_ = version;
     last_ = nullptr;
   }
+  const bool lds = a.space == Space::lds;
   const Plan& p = *current_;
+  if (lds && p.flat) s.waits.flat_reaches_lds(p);
   const auto stream = a.space == Space::constant                     ? 3
                       : lds && (p.counter == Counter::lds || p.flat) ? 2
                       : p.counter == Counter::vs                     ? 1
@@ -130,7 +131,8 @@ void Checks::access(Wave& w, const Op& op, const Access& a) {
       done += n;
     }
   }
-  if (a.kind != AccessKind::load) clocks_.publish(*s.clock, s.waits);
+  // A plain store to LDS is no release: nothing reads it as one.
+  if (a.kind == AccessKind::atomic || (a.kind == AccessKind::store && !lds)) clocks_.publish(*s.clock, s.waits);
   if (!written) load_undefined(w, op, a);
   if (a.kind == AccessKind::atomic && !s.suspects.empty()) {
     std::erase_if(s.suspects, [&](const auto& suspect) {

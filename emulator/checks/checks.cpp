@@ -48,7 +48,7 @@ void Checks::workgroup_end(Workgroup& g) {
 
 void Checks::wave_begin(Wave& w, const std::vector<RegisterRange>& written) {
   GroupState& g = state(*w.workgroup);
-  auto s = std::make_unique<WaveState>(w, written);
+  auto s = std::make_unique<WaveState>(w, written, !cdna3_);
   s->clock = clocks_.wave_begin(g.number, w.number, g.start);
   s->alive = w.exec;
   s->scratch.assign(std::size_t{launch_->private_bytes} * static_cast<std::size_t>(w.lanes), 0xff);
@@ -98,7 +98,7 @@ void Checks::after(Wave& w, const Op&) {
 
 void Checks::wait(Wave& w, const Op&, const Wait& wait) {
   WaveState& s = state(w);
-  s.waits.wait(wait, !cdna3_);
+  s.waits.wait(wait);
   if (!s.clock->acquires.empty()) clocks_.waited(*s.clock, s.waits);
 }
 

@@ -53,7 +53,8 @@ class Checks final : public Monitor {
 
  private:
   struct WaveState {
-    WaveState(const Wave& w, const std::vector<RegisterRange>& written) : registers(w, written) {}
+    WaveState(const Wave& w, const std::vector<RegisterRange>& written, bool flat_in_order)
+        : registers(w, written), waits(flat_in_order) {}
     RegisterState registers;
     Waits waits;
     WaveClock* clock = nullptr;

@@ -31,7 +31,17 @@ class RaceCheck {
 
   /// A part of four dwords: bytes [from, to) of it, accessed by `lane` and the following ones.
   void quad(Quad& quad, std::uint64_t address, unsigned from, unsigned to, int lane) {
-    if (!quad.split && from == 0 && to == kQuadBytes) return cell(quad.whole, 15, address, lane);
+    if (!quad.split && from == 0 && to == kQuadBytes) {
+      // Read again by the wave that read it last, and that nobody else has written: the common case by far.
+      Cell& c = quad.whole;
+      const bool mine =
+          !c.atomic && (!c.write || c.write.wave() == me_.number) && c.reads[0] && c.reads[0].wave() == me_.number;
+      if (kind_ == AccessKind::load && mine) {
+        c.reads[0] = mine_.with_bytes(15);
+        return;
+      }
+      return cell(c, 15, address, lane);
+    }
     dwords(quad, address, from, to, lane);
   }
 

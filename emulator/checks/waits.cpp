@@ -10,10 +10,9 @@ bool Waits::search(const Plan& p, Finding& found) {
     if ((row_bits_[row / 64] >> row % 64 & 1) == 0) return false;
     const Pending& load = rows_[row];
     // Loads of one stream arrive in order, so that one may follow another into the same register.
-    if (written && p.loads && !load.flat && !p.flat &&
-        ((p.counter == Counter::vm && load.lds == 0) || (p.counter == Counter::lds && load.vm == 0))) {
-      return false;
-    }
+    const bool from_lds = load.lds > done[2];
+    const bool in_order = p.counter == Counter::vm ? !from_lds : p.counter == Counter::lds && load.vm == 0;
+    if (written && p.loads && in_order && (flat_in_order_ || (!load.flat && !p.flat))) return false;
     found = {.overwritten = written, .reg = row, .load = load.op, .counter = load.vm > done[0] ? "vmcnt" : "lgkmcnt"};
     return true;
   };
@@ -53,8 +52,7 @@ void Waits::issue(const Plan& p) {
     const std::uint64_t bit = std::uint64_t{1} << row % 64;
     if ((word & bit) == 0) ++pending_rows_;
     word |= bit;
-    load = {
-        .vm = stream == 0 ? issued[0] : 0, .lds = stream == 2 || p.flat ? issued[2] : 0, .flat = p.flat, .op = p.op};
+    load = {.vm = stream == 0 ? issued[0] : 0, .lds = stream == 2 ? issued[2] : 0, .flat = false, .op = p.op};
   }
   for (int word = 0; word < 2 && p.counter == Counter::scalar; ++word) {
     pending_scalars_[word] |= p.written_scalars[word];
@@ -64,19 +62,27 @@ void Waits::issue(const Plan& p) {
   }
 }
 
-void Waits::wait(const Monitor::Wait& w, bool flat_in_order) {
+void Waits::flat_reaches_lds(const Plan& p) {
+  if (!p.loads) return;
+  for (const std::uint16_t row : p.written_rows) {
+    rows_[row].lds = issued[2];
+    rows_[row].flat = true;
+  }
+}
+
+void Waits::wait(const Monitor::Wait& w) {
   auto pass = [&](std::size_t stream, int left) {
     const auto n = static_cast<std::uint32_t>(left);
     if (issued[stream] > n) done[stream] = std::max(done[stream], issued[stream] - n);
   };
   if (w.vm >= 0) {
     pass(0, w.vm);
-    if (flat_in_order || w.vm == 0) flat_done_vm_ = std::max(flat_done_vm_, done[0]);
+    if (flat_in_order_ || w.vm == 0) flat_done_vm_ = std::max(flat_done_vm_, done[0]);
   }
   if (w.vs >= 0) pass(1, w.vs);
   if (w.lgkm >= 0) {
     pass(2, w.lgkm);
-    if (flat_in_order || w.lgkm == 0) flat_done_lds_ = std::max(flat_done_lds_, done[2]);
+    if (flat_in_order_ || w.lgkm == 0) flat_done_lds_ = std::max(flat_done_lds_, done[2]);
     if (w.lgkm == 0) {
       done[3] = issued[3];
       pending_scalars_[0] = pending_scalars_[1] = 0;

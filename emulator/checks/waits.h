@@ -24,6 +24,7 @@ using Times = std::array<std::uint32_t, kStreams>;  // how many instructions of 
 
 class Waits {
  public:
+  explicit Waits(bool flat_in_order) : flat_in_order_(flat_in_order) {}
   Times issued{}, done{};
 
   struct Finding {
@@ -41,7 +42,10 @@ class Waits {
   }
   /// The instruction was issued, with EXEC empty too.
   void issue(const Plan& p);
-  void wait(const Monitor::Wait& wait, bool flat_in_order);
+  /// The flat instruction just issued touches LDS. One that touches memory alone is waited for like any other of vm:
+  /// LLVM does so where it knows, and so do AMD's own copy kernels.
+  void flat_reaches_lds(const Plan& p);
+  void wait(const Monitor::Wait& wait);
 
  private:
   struct Pending {
@@ -55,6 +59,7 @@ class Waits {
   }
   void forget();
 
+  bool flat_in_order_;
   std::array<Pending, 2 * kVgprs + kSpareRows> rows_{};
   std::array<std::uint64_t, kRowWords> row_bits_{};
   int pending_rows_ = 0;

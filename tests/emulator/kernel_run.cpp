@@ -86,7 +86,7 @@ Outcome run_kernel(KernelRun& r) {
     emulator.memory().add(b.words.data(), b.words.size() * 4, fmt::format("buffer {}", n), true, b.initialised);
     arguments[n++] = reinterpret_cast<std::uint64_t>(b.words.data());
   }
-  std::memcpy(arguments + n, r.scalars.data(), r.scalars.size() * 4);
+  if (!r.scalars.empty()) std::memcpy(arguments + n, r.scalars.data(), r.scalars.size() * 4);
   emulator.memory().add(arguments, sizeof arguments, "kernel arguments", false, true);
   const KernelInfo* kernel = object->find_kernel(r.kernel);
   if (!kernel) throw std::runtime_error("no kernel " + r.kernel);
