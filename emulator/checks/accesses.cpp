@@ -39,19 +39,6 @@ constexpr unsigned kPlain = 0, kPerhaps = 1, kAtomic = 2;
 
 }  // namespace
 
-void Checks::add_run(const Access& a, std::uint64_t begin, std::uint64_t bytes, int lane) {
-  if (!runs_.empty()) {
-    Run& r = runs_.back();
-    if (begin == r.end && r.end - r.begin + bytes <= kPageBytes) {
-      r.end += bytes;
-      return;
-    }
-    // Lanes that read the same.
-    if (a.kind == AccessKind::load && begin >= r.begin && begin + bytes <= r.end) return;
-  }
-  runs_.push_back({begin, begin + bytes, lane});
-}
-
 const std::vector<Checks::Run>& Checks::runs(const Wave& w, const Access& a) {
   constexpr int kBlock = 16;  // lanes
   runs_.clear();
@@ -85,14 +72,10 @@ const std::vector<Checks::Run>& Checks::runs(const Wave& w, const Access& a) {
   return runs_;
 }
 
-Checks::Place Checks::place(const Wave& w, const Access& a, const Run& r) {
-  if (a.space == Space::lds) return {&state(*w.workgroup).lds, r.begin, true};
-  if (!last_ || r.begin < last_->begin || r.end > last_->end) {
-    last_ = w.launch->memory->find(r.begin, r.end - r.begin);
-    last_shadow_ = last_ ? &shadow_of(*last_) : nullptr;
-  }
-  if (!last_) return {};
-  return {last_shadow_, r.begin - last_->begin, last_->writable};
+bool Checks::find_place(const Wave& w, const Run& r) {
+  last_ = w.launch->memory->find(r.begin, r.end - r.begin);
+  last_shadow_ = last_ ? &shadow_of(*last_) : nullptr;
+  return last_ != nullptr;
 }
 
 unsigned Checks::level(const Access& a) const {

@@ -68,7 +68,7 @@ void Checks::before(Wave& w, const Op& op) {
   if (!p.out_of_range.empty() && first_time(w, op, "register-out-of-range")) {
     report(w, op, "register-out-of-range", p.out_of_range, "");
   }
-  if ((s.left_out & w.exec) != 0 && p.parts.size() > 0 && p.parts[0].vector) report_left_out(w, s);
+  if ((s.left_out & w.exec) != 0 && p.vector) report_left_out(w, s);
   if (Waits::Finding f; s.waits.check(p, f) && first_time(w, op, "missing-wait")) report_pending(w, op, f);
   if (p.counter != Counter::none) {
     s.waits.issue(p);

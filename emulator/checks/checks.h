@@ -106,8 +106,24 @@ class Checks final : public Monitor {
 
   // --- accesses.cpp
   const std::vector<Run>& runs(const Wave& w, const Access& a);
-  void add_run(const Access& a, std::uint64_t begin, std::uint64_t bytes, int lane);
-  Place place(const Wave& w, const Access& a, const Run& r);
+  void add_run(const Access& a, std::uint64_t begin, std::uint64_t bytes, int lane) {
+    if (!runs_.empty()) {
+      Run& r = runs_.back();
+      if (begin == r.end && r.end - r.begin + bytes <= kPageBytes) {
+        r.end += bytes;
+        return;
+      }
+      // Lanes that read the same.
+      if (a.kind == AccessKind::load && begin >= r.begin && begin + bytes <= r.end) return;
+    }
+    runs_.push_back({begin, begin + bytes, lane});
+  }
+  Place place(const Wave& w, const Access& a, const Run& r) {
+    if (a.space == Space::lds) return {&state(*w.workgroup).lds, r.begin, true};
+    if ((!last_ || r.begin < last_->begin || r.end > last_->end) && !find_place(w, r)) return {};
+    return {last_shadow_, r.begin - last_->begin, last_->writable};
+  }
+  bool find_place(const Wave& w, const Run& r);
   void scratch(const Wave& w, const Op& op, const Access& a);
   void load_undefined(const Wave& w, const Op& op, const Access& a);
   bool store_undefined(const Wave& w, const Op& op, const Access& a);

@@ -42,7 +42,7 @@ std::uint32_t Shadow::written_bytes(std::uint64_t offset, std::uint32_t bytes) {
   return static_cast<std::uint32_t>(mask & byte_bits(0, bytes));
 }
 
-bool Shadow::all_written(std::uint64_t offset, std::uint64_t bytes) {
+bool Shadow::all_lines_written(std::uint64_t offset, std::uint64_t bytes) {
   while (bytes > 0) {
     const std::uint64_t at = offset % kLineBytes, n = std::min(bytes, kLineBytes - at);
     const std::uint64_t want = byte_bits(at, n);

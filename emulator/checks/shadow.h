@@ -75,11 +75,17 @@ class Shadow {
   }
   /// Bit i: byte offset + i was written. At most 32 bytes.
   std::uint32_t written_bytes(std::uint64_t offset, std::uint32_t bytes);
-  bool all_written(std::uint64_t offset, std::uint64_t bytes);
+  bool all_written(std::uint64_t offset, std::uint64_t bytes) {
+    const std::uint64_t at = offset % kLineBytes;
+    if (bytes >= kLineBytes || at + bytes > kLineBytes) return all_lines_written(offset, bytes);
+    const std::uint64_t want = ((std::uint64_t{1} << bytes) - 1) << at;
+    return (written(offset).load(std::memory_order_relaxed) & want) == want;
+  }
   void set_written(std::uint64_t offset, std::uint64_t bytes, bool written);
 
  private:
   Page& make_page(std::uint64_t index);
+  bool all_lines_written(std::uint64_t offset, std::uint64_t bytes);
   static void forget_races(Page& p, std::uint64_t dispatch);
   std::vector<std::atomic<Page*>> pages_;
   bool initially_;

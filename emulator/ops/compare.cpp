@@ -19,23 +19,38 @@ inline float comparable(Half16 x) {
 template <class T>
 requires std::is_integral_v<T> T comparable(T x) { return x; }
 
-template <class T, int Accepts>
-struct Compare {
-  bool operator()(T x, T y) const {
-    const auto a = comparable(x), b = comparable(y);
-    constexpr bool kInverse = (Accepts & kUnordered) != 0;
-    constexpr int kOrdered = (kInverse ? ~Accepts : Accepts) & 7;
-    bool r = false;
-    if constexpr (kOrdered == kLess) r = a < b;
-    if constexpr (kOrdered == kEqual) r = a == b;
-    if constexpr (kOrdered == (kLess | kEqual)) r = a <= b;
-    if constexpr (kOrdered == kGreater) r = a > b;
-    if constexpr (kOrdered == (kLess | kGreater)) r = (a < b) | (a > b);
-    if constexpr (kOrdered == (kGreater | kEqual)) r = a >= b;
-    if constexpr (kOrdered == 7) r = (a == a) & (b == b);
-    return kInverse ? !r : r;
+template <class T>
+std::uint32_t less(const T* x, const T* y) {
+  alignas(64) std::uint32_t bits[kChunk];
+  for (int i = 0; i < kChunk; ++i) bits[i] = comparable(x[i]) < comparable(y[i]) ? 1 : 0;
+  return pack_bits(bits);
+}
+template <class T>
+std::uint32_t equal(const T* x, const T* y) {
+  alignas(64) std::uint32_t bits[kChunk];
+  for (int i = 0; i < kChunk; ++i) bits[i] = comparable(x[i]) == comparable(y[i]) ? 1 : 0;
+  return pack_bits(bits);
+}
+
+// imm: the outcomes that the instruction accepts.
+template <class T>
+void run_ordering(Wave& w, const Op& op) {
+  const bool plain = op.plain && w.mode_plain, inverse = (op.imm & kUnordered) != 0;
+  const std::int64_t accepted = (inverse ? ~op.imm : op.imm) & (kLess | kEqual | kGreater);
+  std::uint64_t bits = 0;
+  for (int base = 0; base < w.lanes; base += kChunk) {
+    if (static_cast<std::uint32_t>(w.exec >> base) == 0) continue;
+    Lanes<T> tmp[2];
+    const T* const x = operand(w, op.src[0], plain, base, tmp[0].v);
+    const T* const y = operand(w, op.src[1], plain, base, tmp[1].v);
+    std::uint32_t some = 0;
+    if ((accepted & kLess) != 0) some |= less(x, y);
+    if ((accepted & kEqual) != 0) some |= equal(x, y);
+    if ((accepted & kGreater) != 0) some |= less(y, x);
+    bits |= std::uint64_t{inverse ? ~some : some} << base;
   }
-};
+  set_compared(w, op, bits);
+}
 
 // Classes of a float, as bits of v_cmp_class's mask: from the least to the greatest, NaNs first.
 template <class T>
@@ -63,11 +78,12 @@ void bind_compare(const Instruction& in, Op& op, const BindContext& c, Run run, 
   }
 }
 
-template <class T, int Accepts>
-void add_one(Table& t, const char* name, const std::string& type) {
-  const Entry entry = {Class::valu, [](const Instruction& in, Op& op, const BindContext& c) {
+template <class T>
+void add_one(Table& t, int accepts, const char* name, const std::string& type) {
+  const Entry entry = {Class::valu, [accepts](const Instruction& in, Op& op, const BindContext& c) {
                          static constexpr Type kTypes[] = {LaneType<T>::type, LaneType<T>::type};
-                         bind_compare(in, op, c, &run_compare<Compare<T, Accepts>>, kTypes);
+                         bind_compare(in, op, c, &run_ordering<T>, kTypes);
+                         op.imm = accepts;
                        }};
   t.add("v_cmp_" + std::string(name) + "_" + type, entry);
   t.add("v_cmpx_" + std::string(name) + "_" + type, entry);
@@ -75,32 +91,32 @@ void add_one(Table& t, const char* name, const std::string& type) {
 
 template <class T>
 void add_ordered(Table& t, const std::string& type) {
-  add_one<T, 0>(t, "f", type);
-  add_one<T, kLess>(t, "lt", type);
-  add_one<T, kEqual>(t, "eq", type);
-  add_one<T, kLess | kEqual>(t, "le", type);
-  add_one<T, kGreater>(t, "gt", type);
-  add_one<T, kGreater | kEqual>(t, "ge", type);
-  add_one<T, 15>(t, "t", type);
+  add_one<T>(t, 0, "f", type);
+  add_one<T>(t, kLess, "lt", type);
+  add_one<T>(t, kEqual, "eq", type);
+  add_one<T>(t, kLess | kEqual, "le", type);
+  add_one<T>(t, kGreater, "gt", type);
+  add_one<T>(t, kGreater | kEqual, "ge", type);
+  add_one<T>(t, 15, "t", type);
 }
 template <class T>
 void add_integer(Table& t, const std::string& type) {
   add_ordered<T>(t, type);
-  add_one<T, kLess | kGreater>(t, "ne", type);
+  add_one<T>(t, kLess | kGreater, "ne", type);
 }
 template <class T>
 void add_float(Table& t, const std::string& type) {
   add_ordered<T>(t, type);
-  add_one<T, 15>(t, "tru", type);
-  add_one<T, kLess | kGreater>(t, "lg", type);
-  add_one<T, kLess | kEqual | kGreater>(t, "o", type);
-  add_one<T, kUnordered>(t, "u", type);
-  add_one<T, kUnordered | kLess>(t, "nge", type);
-  add_one<T, kUnordered | kEqual>(t, "nlg", type);
-  add_one<T, kUnordered | kLess | kEqual>(t, "ngt", type);
-  add_one<T, kUnordered | kGreater>(t, "nle", type);
-  add_one<T, kUnordered | kLess | kGreater>(t, "neq", type);
-  add_one<T, kUnordered | kGreater | kEqual>(t, "nlt", type);
+  add_one<T>(t, 15, "tru", type);
+  add_one<T>(t, kLess | kGreater, "lg", type);
+  add_one<T>(t, kLess | kEqual | kGreater, "o", type);
+  add_one<T>(t, kUnordered, "u", type);
+  add_one<T>(t, kUnordered | kLess, "nge", type);
+  add_one<T>(t, kUnordered | kEqual, "nlg", type);
+  add_one<T>(t, kUnordered | kLess | kEqual, "ngt", type);
+  add_one<T>(t, kUnordered | kGreater, "nle", type);
+  add_one<T>(t, kUnordered | kLess | kGreater, "neq", type);
+  add_one<T>(t, kUnordered | kGreater | kEqual, "nlt", type);
 }
 
 // Read as bits: a class is that of the value in the register, whatever MODE does to denormals.

@@ -106,6 +106,13 @@ std::uint32_t run_compare_at(const Wave& w, const Op& op, int base, std::index_s
   return pack_bits(bits);
 }
 
+/// The result of a comparison, to dst[0], and to dst[1] when there is one.
+inline void set_compared(Wave& w, const Op& op, std::uint64_t bits) {
+  bits &= w.exec;
+  w.set_lane_mask(op.dst[0].reg, bits);
+  if (op.dst[1].kind == Destination::Kind::scalar) w.set_lane_mask(op.dst[1].reg, bits);
+}
+
 /// bool f(A...): the bits go to dst[0], and to dst[1] when there is one.
 template <class F>
 void run_compare(Wave& w, const Op& op) {
@@ -114,9 +121,7 @@ void run_compare(Wave& w, const Op& op) {
     if (static_cast<std::uint32_t>(w.exec >> base) == 0) continue;
     bits |= std::uint64_t{run_compare_at<F>(w, op, base, std::make_index_sequence<Signature<F>::count>{})} << base;
   }
-  bits &= w.exec;
-  w.set_lane_mask(op.dst[0].reg, bits);
-  if (op.dst[1].kind == Destination::Kind::scalar) w.set_lane_mask(op.dst[1].reg, bits);
+  set_compared(w, op, bits);
 }
 
 /// The instruction with other operands; its encoding and modifiers are the same.

@@ -114,6 +114,19 @@ inline void store_piece(std::uint64_t at, std::uint32_t value) {
   }
 }
 
+/// A loaded value as its register holds it; `old` is what the register had.
+template <int Bytes, bool Signed, Half H>
+inline std::uint32_t extended(std::uint32_t value, std::uint32_t old) {
+  if constexpr (Signed && Bytes == 1) value = static_cast<std::uint32_t>(static_cast<std::int8_t>(value));
+  if constexpr (Signed && Bytes == 2) value = static_cast<std::uint32_t>(static_cast<std::int16_t>(value));
+  if constexpr (H == Half::low) return (old & 0xffff0000u) | (value & 0xffff);
+  if constexpr (H == Half::high) return (old & 0xffff) | (value << 16);
+  return value;
+}
+
+/// A row of the emulator's own: on the way from memory to LDS. No register for the monitor.
+inline int named_row(const Wave& w, int row) { return row < first_spare_row(*w.launch->chip) ? row : -1; }
+
 #if defined(__AVX2__)
 // Written as instructions for global memory: C++ has no atomic type of 16 bytes that is one.
 inline __m128i load_16(Space space, std::uint64_t at) {
@@ -150,9 +163,45 @@ inline void store_8x16(Space space, const Places& host, int lane, int lanes, con
   Block b;
   for (int k = 0; k < 4; ++k) b.row[k] = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(in + k * lanes));
   b = transposed(b);
-  for (int k = 0; k < 4; ++k) {
-    store_16(space, host[lane + k], _mm256_castsi256_si128(b.row[k]));
-    store_16(space, host[lane + k + 4], _mm256_extracti128_si256(b.row[k], 1));
+  // Upwards: where lanes meet, the last one stays.
+  for (int k = 0; k < 4; ++k) store_16(space, host[lane + k], _mm256_castsi256_si128(b.row[k]));
+  for (int k = 0; k < 4; ++k) store_16(space, host[lane + k + 4], _mm256_extracti128_si256(b.row[k], 1));
+}
+/// How eight lanes from `lane` on lie: all in one place, or `bytes` bytes one after the other.
+enum class Layout { any, same, consecutive };
+inline Layout layout(const Places& host, int lane, int bytes) {
+  const __m256i* const offset = reinterpret_cast<const __m256i*>(host.offset + lane);
+  const __m256i first = _mm256_set1_epi64x(static_cast<std::int64_t>(host.offset[lane]));
+  const __m256i low = _mm256_sub_epi64(_mm256_loadu_si256(offset), first);
+  const __m256i high = _mm256_sub_epi64(_mm256_loadu_si256(offset + 1), first);
+  const __m256i all = _mm256_or_si256(low, high);
+  if (_mm256_testz_si256(all, all) != 0) return Layout::same;
+  const __m256i steps_low = _mm256_setr_epi64x(0, bytes, 2 * bytes, 3 * bytes);
+  const __m256i steps_high = _mm256_add_epi64(steps_low, _mm256_set1_epi64x(4 * bytes));
+  const __m256i other = _mm256_or_si256(_mm256_xor_si256(low, steps_low), _mm256_xor_si256(high, steps_high));
+  return _mm256_testz_si256(other, other) != 0 ? Layout::consecutive : Layout::any;
+}
+/// One dword of eight lanes from `lane` on.
+inline void load_8x4(Space space, const Places& host, int lane, std::uint32_t* out) {
+  const std::uint64_t at = host[lane];
+  const Layout l = layout(host, lane, 4);
+  if (l == Layout::consecutive && (space != Space::global || (at & 15) == 0)) {
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(out), load_16(space, at));
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(out + 4), load_16(space, at + 16));
+  } else if (l == Layout::same) {
+    const auto word = static_cast<int>(load_piece<4>(at));
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(out), _mm256_set1_epi32(word));
+  } else {
+    for (int i = 0; i < 8; ++i) out[i] = load_piece<4>(host[lane + i]);
+  }
+}
+inline void store_8x4(Space space, const Places& host, int lane, const std::uint32_t* in) {
+  const std::uint64_t at = host[lane];
+  if (layout(host, lane, 4) == Layout::consecutive && (space != Space::global || (at & 15) == 0)) {
+    store_16(space, at, _mm_loadu_si128(reinterpret_cast<const __m128i*>(in)));
+    store_16(space, at + 16, _mm_loadu_si128(reinterpret_cast<const __m128i*>(in + 4)));
+  } else {
+    for (int i = 0; i < 8; ++i) store_piece<4>(host[lane + i], in[i]);
   }
 }
 /// Two dwords of four lanes from `lane` on.
@@ -173,45 +222,22 @@ inline void load_4x8(Space space, const Places& host, int lane, std::uint32_t* f
 }
 #endif
 
-/// A loaded value as its register holds it; `old` is what the register had.
-template <int Bytes, bool Signed, Half H>
-inline std::uint32_t extended(std::uint32_t value, std::uint32_t old) {
-  if constexpr (Signed && Bytes == 1) value = static_cast<std::uint32_t>(static_cast<std::int8_t>(value));
-  if constexpr (Signed && Bytes == 2) value = static_cast<std::uint32_t>(static_cast<std::int16_t>(value));
-  if constexpr (H == Half::low) return (old & 0xffff0000u) | (value & 0xffff);
-  if constexpr (H == Half::high) return (old & 0xffff) | (value << 16);
-  return value;
-}
-
-/// A row of the emulator's own: on the way from memory to LDS. No register for the monitor.
-inline int named_row(const Wave& w, int row) { return row < first_spare_row(*w.launch->chip) ? row : -1; }
-
 /// Bits that are set in the place of some lane.
 inline std::uint64_t bits_of(const Places& host, int lanes) {
   std::uint64_t bits = 0;
   for (int i = 0; i < lanes; ++i) bits |= host[i];
   return bits;
 }
-/// Whether each lane's place is `step` bytes behind that of the lane before it.
-inline bool in_steps(const Places& host, int lanes, std::uint64_t step) {
-  std::uint64_t differences = 0;
-  for (int i = 0; i < lanes; ++i) {
-    differences |= host.offset[i] ^ (host.offset[0] + step * static_cast<std::uint64_t>(i));
-  }
-  return differences == 0;
-}
-
 /// The ways in which all lanes of a wave load and store at once; false where there is none for these places. Those for
 /// 16 bytes need AVX, which is what makes an aligned access of 16 bytes atomic.
 template <int Bytes>
-inline bool load_lanes(Space space, const Places& host, int lanes, std::uint32_t* out) {
-  if constexpr (Bytes == 4) {
-    if (space != Space::global && in_steps(host, lanes, 4)) {
-      std::memcpy(out, reinterpret_cast<const void*>(host[0]), 4 * static_cast<std::size_t>(lanes));
-      return true;
-    }
-  }
+inline bool load_lanes([[maybe_unused]] Space space, [[maybe_unused]] const Places& host, [[maybe_unused]] int lanes,
+                       [[maybe_unused]] std::uint32_t* out) {
 #if defined(__AVX2__)
+  if constexpr (Bytes == 4) {
+    for (int i = 0; i < lanes; i += 8) load_8x4(space, host, i, out + i);
+    return true;
+  }
   if constexpr (Bytes == 8) {
     if (space == Space::global && (bits_of(host, lanes) & 7) != 0) return false;
     for (int i = 0; i < lanes; i += 4) load_4x8(space, host, i, out + i, out + lanes + i);
@@ -226,14 +252,13 @@ inline bool load_lanes(Space space, const Places& host, int lanes, std::uint32_t
   return false;
 }
 template <int Bytes>
-inline bool store_lanes(Space space, const Places& host, int lanes, const std::uint32_t* in) {
-  if constexpr (Bytes == 4) {
-    if (space != Space::global && in_steps(host, lanes, 4)) {
-      std::memcpy(reinterpret_cast<void*>(host[0]), in, 4 * static_cast<std::size_t>(lanes));
-      return true;
-    }
-  }
+inline bool store_lanes([[maybe_unused]] Space space, [[maybe_unused]] const Places& host, [[maybe_unused]] int lanes,
+                        [[maybe_unused]] const std::uint32_t* in) {
 #if defined(__AVX2__)
+  if constexpr (Bytes == 4) {
+    for (int i = 0; i < lanes; i += 8) store_8x4(space, host, i, in + i);
+    return true;
+  }
   if constexpr (Bytes == 16) {
     if (space == Space::global && (bits_of(host, lanes) & 15) != 0) return false;
     for (int i = 0; i < lanes; i += 8) store_8x16(space, host, i, lanes, in + i);

@@ -277,7 +277,8 @@ struct Lanes {
 };
 
 template <class F, std::size_t... I>
-inline void run_vector_at(Wave& w, const Op& op, int base, std::uint32_t mask, std::index_sequence<I...>) {
+[[gnu::always_inline]] inline void run_vector_at(Wave& w, const Op& op, int base, std::uint32_t mask,
+                                                 std::index_sequence<I...>) {
   using S = Signature<F>;
   using R = typename S::Result;
   const bool plain = op.plain && w.mode_plain;
