@@ -102,7 +102,13 @@ int Generator::constant(Type type) {
   const int v = add(operation("constant"), type, {}, elements);
   visible_.pop_back();  // as an operand only: an output of it would show nothing
   used_[static_cast<std::size_t>(v)] = true;
+  constants_.insert(v);
   return v;
+}
+
+int Generator::need_varying(Type type, bool uniform) {
+  const int v = need(type, uniform);
+  return constants_.contains(v) ? load(type, uniform ? Space::uniform : Space::input, uniform) : v;
 }
 
 int Generator::source(Type type, bool uniform) {
@@ -161,6 +167,11 @@ void Generator::apply(const Operation& o) {
     for (int i = 0; i < o.count; ++i) arguments.push_back(argument(type, uniform));
   } else if (o.form == Form::fixed) {
     for (Type t : o.parameters) arguments.push_back(argument(t, uniform));
+    if (o.unknown_argument) {
+      const int read = load(o.parameters[0], uniform ? Space::uniform : Space::input, uniform);
+      if (constants_.contains(read)) return;  // there is no more to load
+      arguments[0] = add(operation("xor"), o.parameters[0], {arguments[0], read}, {});
+    }
   } else {
     const Type from = any_type(o.from, 256, o.vectors);
     if (from.lanes == 0) return;
@@ -251,7 +262,11 @@ void Generator::vector(const Operation& o, bool uniform) {
     if (lanes * of.bits() > 256) lanes = 2;
     std::vector<std::int64_t> mask;
     for (int i = 0; i < lanes; ++i) mask.push_back(random_.below(2 * n));
-    add(o, of.with_lanes(lanes), {need(of, uniform), need(of, uniform)}, mask);
+    // LLVM takes a vector of -0.0 for one of zeros.
+    const int a = of.is_float() ? need_varying(of, uniform) : need(of, uniform);
+    const int b = of.is_float() ? need_varying(of, uniform) : need(of, uniform);
+    if (of.is_float() && (constants_.contains(a) || constants_.contains(b))) return;
+    add(o, of.with_lanes(lanes), {a, b}, mask);
   } else {
     std::vector<int> elements;
     const bool splat = random_.percent(25);

@@ -48,6 +48,12 @@ std::vector<std::int64_t> Generator::place(Type type, Space space, std::vector<i
 
 int Generator::load(Type type, Space space, bool uniform) {
   const Operation& o = operation("load");
+  if (space == Space::uniform && type.lanes == 1 && type.bits() == 16) {  // LLVM may lose loads of half a word there
+    const int word = load(i32, space, uniform);
+    if (constants_.contains(word)) return constant(type);
+    const int half = add(operation("trunc"), {Kind::i16, 1}, {word}, {});
+    return type.is_float() ? add(operation("bitcast"), type, {half}, {}) : half;
+  }
   if (space == Space::input || (space == Space::uniform && random_.percent(75))) {
     const bool input = space == Space::input;
     int& at = input ? input_at_ : uniform_at_;

@@ -1,6 +1,8 @@
 // The state of generate(): the program so far, and what the next statement may use.
 #pragma once
 
+#include <set>
+
 #include "emulator/fuzz/generate.h"
 
 namespace wavetile::fuzz {
@@ -21,6 +23,7 @@ class Generator {
   int argument(Type type, bool uniform);  // ... or a constant
   int source(Type type, bool uniform);
   int constant(Type type);
+  int need_varying(Type type, bool uniform);  // as need(), but no constant
   int compare(Type of, bool uniform);
 
   void statement();
@@ -51,6 +54,7 @@ class Generator {
   std::vector<const Operation*> usable_;  // each as often as it weighs
   std::vector<int> visible_;
   std::vector<bool> used_;
+  std::set<int> constants_;
   int budget_ = 0, depth_ = 0, input_at_ = 0, uniform_at_ = 0;
   bool across_ = false, vectors_ = false, used_memory_ = false;
 };

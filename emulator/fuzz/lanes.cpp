@@ -73,6 +73,7 @@ void add_dpp(std::vector<Operation>& t) {
   Operation o = word("dpp", Exchange::dpp, 2,
                      std::string("$r = call i32 @llvm.amdgcn.update.dpp.i32(i32 $1, i32 $0, ") + move, "$#4");
   o.weight = 8, o.immediates = dpp_control;
+  o.unknown_argument = true;  // LLVM moves the other factor where a DPP move is of a constant
   t.push_back(o);
   Operation wide = o;
   wide.name = "dpp_i64", wide.weight = 2, wide.result = i64, wide.parameters = {i64, i64};
@@ -207,22 +208,29 @@ void add_uniform(std::vector<Operation>& t) {
     return std::vector<std::int64_t>{random.below((where & ~kWave64) != 0 ? 32 : 64)};
   };
   t.push_back(one);
+  // LLVM takes a NaN for different where a ballot is of 'fcmp one': it is always of some other comparison, and true.
   Operation ballot;
   ballot.name = "ballot", ballot.form = Form::fixed, ballot.weight = 4, ballot.result = i64, ballot.parameters = {i1};
-  ballot.amd = "$r = call i64 @llvm.amdgcn.ballot.i64(i1 $0)";
-  ballot.host = "$x1 = zext i1 $0 to i64\n$r = " + ask(Exchange::ballot, "$x1", "0");
+  const std::string known = "$x8 = icmp ult i32 %group, 4096\n$x9 = and i1 $0, $x8\n";
+  ballot.amd = known + "$r = call i64 @llvm.amdgcn.ballot.i64(i1 $x9)";
+  ballot.host = known + "$x1 = zext i1 $x9 to i64\n$r = " + ask(Exchange::ballot, "$x1", "0");
   ballot.across = true;
   t.push_back(ballot);
+  Operation compared = ballot;
+  compared.weight = 2, compared.parameters = {i32, i32};
+  compared.amd = "$x9 = icmp sle i32 $0, $1\n$r = call i64 @llvm.amdgcn.ballot.i64(i1 $x9)";
+  compared.host = "$x9 = icmp sle i32 $0, $1\n$x1 = zext i1 $x9 to i64\n$r = " + ask(Exchange::ballot, "$x1", "0");
+  t.push_back(compared);
   for (auto [name, kind] :
        {std::pair{"add", Exchange::add}, std::pair{"umin", Exchange::umin}, std::pair{"umax", Exchange::umax},
         std::pair{"min", Exchange::smin}, std::pair{"max", Exchange::smax}, std::pair{"and", Exchange::bit_and},
         std::pair{"or", Exchange::bit_or}, std::pair{"xor", Exchange::bit_xor}}) {
     Operation reduce = word("wave_reduce", kind, 1, "");
-    // LLVM takes the sum of a constant for the constant.
+    // LLVM takes the sum of a constant for the constant, and may know that %item is equal to the argument.
     const std::string varied = "$x9 = xor i32 $0, %item\n";
     reduce.amd = varied + "$r = call i32 @llvm.amdgcn.wave.reduce." + name + ".i32(i32 $x9, i32 0)";
     reduce.host = varied + "$x1 = zext i32 $x9 to i64\n$x3 = " + ask(kind, "$x1", "0") + "\n$r = trunc i64 $x3 to i32";
-    reduce.weight = 1;
+    reduce.weight = 1, reduce.unknown_argument = true;
     reduce.broken = kAllChips, reduce.broken_levels = 1;  // its loop is put where SCC is alive
     t.push_back(reduce);
     reduce.name = "wave_reduce_uniform", reduce.uniform_arguments = true;

@@ -55,6 +55,7 @@ struct Operation {
   bool uniform_arguments = false;  // must be the same in all lanes
   bool whole_wave = false;         // defined only where all lanes are active
   bool uniform_result = false;
+  bool unknown_argument = false;  // the first one must be nothing that LLVM can compute
 };
 
 const std::vector<Operation>& operations();

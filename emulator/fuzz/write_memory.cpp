@@ -167,7 +167,8 @@ void Writer::exchange_lds(const Statement& s) {
   barrier();
   line(fmt::format("{} = and i32 {}, {}", name(s, "who"), value(s.arguments[1]), kGroupItems - 1));
   const std::string theirs = at("theirs", name(s, "who"));
-  line(fmt::format("%v{} = load {}, {}, align 16", s.value, text(s.type), theirs));
+  // Volatile: LLVM may move another load behind the barrier.
+  line(fmt::format("%v{} = load volatile {}, {}, align 16", s.value, text(s.type), theirs));
   barrier();
 }
 
@@ -195,7 +196,7 @@ void Writer::cells(const Statement& s) {
                    kAtomics[s.immediates[0]], counted, value(s.arguments[0])));
   barrier();
   const std::string read = cell("read", value(s.arguments[2]));
-  line(fmt::format("%v{} = load i32, {}, align 4", s.value, read));
+  line(fmt::format("%v{} = load volatile i32, {}, align 4", s.value, read));
   barrier();
 }
 
