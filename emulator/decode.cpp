@@ -172,16 +172,18 @@ Operand operand_of(std::string_view text) {
   o.negate = minus || wrapped("neg(", ")");
   o.absolute = wrapped("|", "|") || wrapped("abs(", ")");
   o.sign_extend = wrapped("sext(", ")");
+  // A literal whose value an inline constant has too.
+  const bool literal = wrapped("lit(", ")") || wrapped("lit64(", ")");
   o.text = text;
   if (auto registers = printed_register(text)) {
     o.kind = Operand::Kind::registers;
     o.registers = *registers;
   } else if (auto value = integer_of(text)) {
-    o.kind = text.find("0x") != text.npos ? Operand::Kind::literal : Operand::Kind::integer;
+    o.kind = literal || text.find("0x") != text.npos ? Operand::Kind::literal : Operand::Kind::integer;
     o.integer = *value;
   } else if (text.find('.') != text.npos && (std::isdigit(text[0]) != 0 || text[0] == '-')) {
     o.kind = Operand::Kind::real;
-    o.real = std::stod(std::string(text));
+    std::from_chars(text.data(), text.data() + text.size(), o.real);  // whatever the program's locale
   }
   return o;
 }

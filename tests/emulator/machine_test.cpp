@@ -245,7 +245,7 @@ define amdgpu_kernel void @k(ptr addrspace(1) inreg %p, i32 inreg %a, i32 inreg 
 }
 attributes #0 = { "amdgpu-flat-work-group-size"="64,64" }
 )",
-          chip("gfx942"));
+             chip("gfx942"));
   ASSERT_NE(read_descriptor(reinterpret_cast<const void*>(s.dispatch.kernel_object)).kernarg_preload & 0x7f, 0);
   const std::uint32_t factors[] = {6, 7};
   std::memcpy(&s.arguments[1], factors, sizeof factors);
