@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <array>
 #include <charconv>
+#include <cstring>
 #include <mutex>
 #include <stdexcept>
 
@@ -248,6 +249,18 @@ void parse_line(std::string_view line, Instruction& in) {
   if (in.has("dpp8")) in.encoding = Encoding::dpp8;
 }
 
+// LLVM 22 takes the literal of fmaak and fmamk for an inline constant where its value is the encoding of one. It is the
+// instruction's last word.
+void correct_literal(Instruction& in, std::span<const std::uint8_t> raw) {
+  const bool last = in.mnemonic.find("fmaak") != in.mnemonic.npos;
+  if ((!last && in.mnemonic.find("fmamk") == in.mnemonic.npos) || in.operands.size() != 4) return;
+  Operand& literal = in.operands[last ? 3 : 2];
+  std::uint32_t value = 0;
+  std::memcpy(&value, raw.data() + raw.size() - 4, 4);
+  literal.kind = Operand::Kind::literal;
+  literal.integer = value;
+}
+
 // LLVM 22 loses a bit of the last lane's where it prints v_fma_mixlo_f16 and v_fma_mixhi_f16. The control word is the
 // last.
 void correct_quad_perm(Instruction& in) {
@@ -319,6 +332,7 @@ std::optional<Instruction> Decoder::decode(std::span<const std::byte> code, std:
   const auto pair = in.text.find(" :: ");
   parse_line(std::string_view(in.text).substr(0, pair), in);
   correct_quad_perm(in);
+  correct_literal(in, in.raw);
   if (pair != in.text.npos) {
     in.second = std::make_unique<Instruction>();
     in.second->address = address;
@@ -326,6 +340,7 @@ std::optional<Instruction> Decoder::decode(std::span<const std::byte> code, std:
     in.second->opcode = in.opcode;
     in.second->text = in.text.substr(pair + 4);
     parse_line(in.second->text, *in.second);
+    correct_literal(*in.second, in.raw);
   }
 
   const llvm::MCInstrDesc& desc = s.target.instructions->get(inst.getOpcode());
