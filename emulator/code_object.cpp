@@ -91,11 +91,37 @@ const Json& list_of(const Json& map, const char* key) {
   return value;
 }
 
+// Stops where maps and lists lie too deep in each other: reading them recurses. Metadata nests 5 deep.
+class DepthLimit : public nlohmann::json_sax<Json> {
+ public:
+  bool null() override { return true; }
+  bool boolean(bool) override { return true; }
+  bool number_integer(number_integer_t) override { return true; }
+  bool number_unsigned(number_unsigned_t) override { return true; }
+  bool number_float(number_float_t, const string_t&) override { return true; }
+  bool string(string_t&) override { return true; }
+  bool binary(binary_t&) override { return true; }
+  bool key(string_t&) override { return true; }
+  bool start_object(std::size_t) override { return ++depth_ <= kDeepest; }
+  bool end_object() override { return --depth_, true; }
+  bool start_array(std::size_t) override { return ++depth_ <= kDeepest; }
+  bool end_array() override { return --depth_, true; }
+  bool parse_error(std::size_t, const std::string&, const Json::exception&) override { return false; }
+  bool exceeded() const { return depth_ > kDeepest; }
+
+ private:
+  static constexpr int kDeepest = 32;
+  int depth_ = 0;
+};
+
 Json parse_metadata(std::span<const std::byte> note, const Chip& chip) {
   if (note.empty()) refuse("no metadata note (NT_AMDGPU_METADATA)");
   const auto* begin = reinterpret_cast<const std::uint8_t*>(note.data());
-  Json root = Json::from_msgpack(begin, begin + note.size(), /*strict=*/true, /*allow_exceptions=*/false);
-  if (root.is_discarded()) refuse("metadata: not MessagePack");
+  DepthLimit limit;
+  if (!Json::sax_parse(begin, begin + note.size(), &limit, Json::input_format_t::msgpack, /*strict=*/true)) {
+    refuse("metadata: {}", limit.exceeded() ? "nested too deep" : "not MessagePack");
+  }
+  Json root = Json::from_msgpack(begin, begin + note.size());
   const Json& version = list_of(root, "amdhsa.version");
   if (version.size() != 2 || version[0] != 1 || !version[1].is_number_unsigned() || version[1] > 2) {
     refuse("metadata: version {} is neither 1.1 (V4) nor 1.2 (V5, V6)", version.dump());
@@ -316,11 +342,11 @@ void CodeObject::read_kernels(const ElfImage& image, const Chip& chip) {
       KernelInfo k = read_kernel(kernel);
       const std::string symbol = text_of(kernel, ".symbol");
       const auto it = std::ranges::find(image.symbols(), symbol, &ElfSymbol::name);
-      if (it == image.symbols().end() || it->raw.st_shndx == SHN_UNDEF) {
+      if (it == image.symbols().end() || it->raw.st_shndx == SHN_UNDEF || it->raw.st_shndx == SHN_ABS) {
         refuse("kernel '{}': no dynamic symbol '{}'", k.name, symbol);
       }
-      if (it->raw.st_size != 64 || it->raw.st_value % 64 != 0) {
-        refuse("kernel '{}': its descriptor is not 64 bytes at a multiple of 64", k.name);
+      if (it->raw.st_size != 64 || it->raw.st_value % 64 != 0 || !image.segment_of(it->raw.st_value, 64)) {
+        refuse("kernel '{}': its descriptor is not 64 bytes of a segment at a multiple of 64", k.name);
       }
       if (find_kernel(k.name)) refuse("metadata: two kernels '{}'", k.name);
       k.descriptor = base_ + it->raw.st_value;

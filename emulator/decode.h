@@ -118,6 +118,7 @@ struct SourceLine {
 };
 
 /// The line table of a code object's file (DWARF). Addresses are the file's. Empty answers where it has none.
+/// Thread-safe.
 class Lines {
  public:
   explicit Lines(std::span<const std::byte> file);

@@ -4,7 +4,9 @@
 #include <array>
 #include <atomic>
 #include <cstdint>
+#include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -13,6 +15,8 @@
 #include "emulator/memory.h"
 
 namespace wavetile::emu {
+
+struct Report;
 
 struct Options {
   const Chip* chip = find_chip("gfx1151");
@@ -24,6 +28,16 @@ struct Options {
   std::uint64_t max_instructions = 0;  // of a wave; 0: no limit. A wave that runs longer is reported.
   std::uint64_t seed = 1;              // of what uninitialised registers, LDS and scratch hold
 
+  // A dispatch is stopped with a "deadlock" when no wave of any dispatch has done anything but wait for so long; 0:
+  // never.
+  std::optional<unsigned> deadlock_seconds;  // nothing: kDeadlockSeconds
+  // When given, a dispatch whose waves merely wait goes on: the report goes here, once a dispatch, and nowhere else.
+  // Workgroups that find no place stop it all the same. Called on the threads of the dispatch.
+  std::function<void(const Report&)> waiting;
+  /// For shells whose programs run on while a kernel waits, and may answer it late: unless the words said otherwise, a
+  /// kernel that waits for 10 s is told of on standard error and goes on.
+  void let_host_answer();
+
   bool strict = false;  // of shells: the process ends with kStrictStatus if a kernel was reported or something leaked
 
   /// Reads the options from text as in $WAVETILE_EMULATOR: "gfx942,cus=4,memory=8G,checks,stale,counters,threads=2".
@@ -33,6 +47,7 @@ struct Options {
 };
 
 inline constexpr int kStrictStatus = 86;
+inline constexpr unsigned kDeadlockSeconds = 5;
 
 /// A kernel launch, as an AQL packet says it. Sizes in work-items.
 struct Dispatch {

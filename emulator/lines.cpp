@@ -1,4 +1,6 @@
-// Addresses -> source lines, by LLVM's DWARF reader.
+// Addresses -> source lines, by LLVM's DWARF reader, which parses when asked: one thread at a time.
+#include <mutex>
+
 #include <llvm/DebugInfo/DWARF/DWARFContext.h>
 #include <llvm/Object/ObjectFile.h>
 #include <llvm/Support/MemoryBuffer.h>
@@ -8,6 +10,7 @@
 namespace wavetile::emu {
 
 struct Lines::State {
+  std::mutex mutex;
   std::vector<std::byte> bytes;
   std::unique_ptr<llvm::object::ObjectFile> file;
   std::unique_ptr<llvm::DWARFContext> dwarf;
@@ -29,6 +32,7 @@ Lines::~Lines() = default;
 
 std::optional<SourceLine> Lines::find(std::uint64_t address) const {
   if (!state_->dwarf) return std::nullopt;
+  const std::scoped_lock lock(state_->mutex);
   for (const llvm::object::SectionRef& section : state_->file->sections()) {
     if (!section.isText() || address < section.getAddress() || address - section.getAddress() >= section.getSize()) {
       continue;

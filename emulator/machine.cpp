@@ -49,9 +49,8 @@ void run_wave(Wave& w, std::uint64_t budget) {
 namespace {
 
 using Clock = std::chrono::steady_clock;
-constexpr std::uint64_t kTurn = 4096;                // instructions of a wave before the next wave's turn
-constexpr int kTurnsAlone = 8;                       // of a workgroup before another is admitted
-constexpr auto kDeadlock = std::chrono::seconds(5);  // in which nothing changed but what repeats
+constexpr std::uint64_t kTurn = 4096;  // instructions of a wave before the next wave's turn
+constexpr int kTurnsAlone = 8;         // of a workgroup before another is admitted
 
 // FNV-1a over 64-bit words, of the whole state that decides what a wave does next.
 std::uint64_t state_hash(const Wave& w) {
@@ -70,18 +69,26 @@ std::uint64_t state_hash(const Wave& w) {
   return h;
 }
 
-// Whether a wave goes round in a circle: its state was the same some turns ago. Brent's way: compare with a state that
-// is put aside at turns 1, 2, 4, 8, …
+// Whether a wave goes round in a circle: its state was the same some turns ago, and comes back ever since. Brent's way:
+// compare with a state that is put aside at turns 1, 2, 4, 8, …
 struct Circle {
   std::uint64_t seen = 0, turns = 0, next = 1;
+  std::uint64_t met = 0;     // the turn of `seen`, and later the last turn at which it came back
+  std::uint64_t period = 0;  // in turns; 0: not closed
   bool closed(const Wave& w) {
     const std::uint64_t h = state_hash(w);
-    const bool same = turns > 0 && h == seen;
-    if (++turns == next) {
+    ++turns;
+    if (met != 0 && h == seen) {
+      period = turns - met;
+      met = turns;
+    } else if (period != 0 && turns - met >= period) {
+      *this = {};  // it went on
+    } else if (period == 0 && turns == next) {
       seen = h;
+      met = turns;
       next *= 2;
     }
-    return same;
+    return period != 0;
   }
 };
 
@@ -90,23 +97,24 @@ struct Resident {
   int turns = 0;
   std::uint64_t changes = 0;
   std::vector<Circle> circles;
-  bool circling = false;  // every wave repeats itself or waits at the barrier, and nothing was stored since
+  bool circling = false;  // every wave repeats itself or waits at the barrier, and none stores
 };
 
 // One dispatch on its way.
 struct Execution {
-  Execution(const Launch& l, const Options& o) : launch(l), options(o) {}
+  Execution(const Launch& l, const Options& o, std::atomic<std::uint64_t>& p) : launch(l), options(o), progress(p) {}
   const Launch& launch;
   const Options& options;
-  std::mutex* turn = nullptr;  // held for a turn when there are checks: dispatches do not mix within one
+  std::atomic<std::uint64_t>& progress;  // of all dispatches: moves whenever anything but waiting happens
+  std::mutex* turn = nullptr;            // held for a turn when there are checks: dispatches do not mix within one
   const std::atomic<bool>* cancel = nullptr;
   std::uint64_t total = 0;
   int resident_limit = 1;  // of all threads
   int compute_units = 1;
   std::atomic<std::uint64_t> next{0}, ended{0}, instructions{0};
   std::atomic<int> resident{0};
-  std::atomic<std::uint64_t> progress{0};  // moves whenever anything but waiting happens
   std::atomic<bool> stop{false};
+  std::atomic<bool> told{false};  // Options::waiting was
 
   bool stopped() const {
     return stop.load(std::memory_order_relaxed) || (cancel && cancel->load(std::memory_order_relaxed)) ||
@@ -183,7 +191,7 @@ void watch(Execution& run, Resident& r) {
     if (w.status == Status::ended || w.status == Status::barrier) continue;
     all &= r.circles[i].closed(w);
   }
-  if (all) r.circling = true;
+  r.circling = all;
 }
 
 bool admit(Execution& run, std::vector<Resident>& mine) {
@@ -210,6 +218,8 @@ bool admit(Execution& run, std::vector<Resident>& mine) {
   return true;
 }
 
+// Nothing but waiting for Options::deadlock_seconds. Workgroups that find no place wait for those that hold one; else
+// the host may still answer, where Options::waiting says so.
 void report_deadlock(Execution& run, const std::vector<Resident>& mine) {
   std::string where;
   const Wave* first = nullptr;
@@ -232,11 +242,17 @@ void report_deadlock(Execution& run, const std::vector<Resident>& mine) {
                                                   : fmt::format(" ({} workgroups cannot start: {} fit at a time)",
                                                                 waiting, run.resident_limit)));
   r.text += where;
+  if (waiting == 0 && run.options.waiting) {
+    if (!run.told.exchange(true)) run.options.waiting(r);
+    return;
+  }
   r.fatal = true;
   run.launch.sink->add(std::move(r));
+  run.stop = true;
 }
 
-void work(Execution& run) {
+void work_on(Execution& run) {
+  const std::chrono::seconds limit(run.options.deadlock_seconds.value_or(kDeadlockSeconds));
   std::vector<Resident> mine;
   std::uint64_t seen = ~std::uint64_t{0};
   Clock::time_point since{};
@@ -275,12 +291,26 @@ void work(Execution& run) {
     if (!all_circle || progress != seen) {
       seen = progress;
       since = Clock::now();
-    } else if (Clock::now() - since > kDeadlock) {
+    } else if (limit.count() != 0 && Clock::now() - since > limit) {
       report_deadlock(run, mine);
-      run.stop = true;
     }
     if (all_circle) std::this_thread::yield();
   }
+}
+
+// What the host fails at (memory for scratch or registers, threads) stops the dispatch, not the process.
+void give_up(Execution& run, const std::exception& e) {
+  Report r;
+  r.kind = "out-of-resources";
+  r.text = fmt::format("== out-of-resources: kernel {}: the host cannot run it: {}\n", run.launch.kernel, e.what());
+  r.kernel = run.launch.kernel;
+  r.fatal = true;
+  run.launch.sink->add(std::move(r));
+  run.stop = true;
+}
+
+void work(Execution& run) try { work_on(run); } catch (const std::exception& e) {
+  give_up(run, e);
 }
 
 }  // namespace
@@ -298,7 +328,8 @@ struct Emulator::State {
   std::mutex mutex;                     // of codes
   std::map<std::uint64_t, Code> codes;  // by their first address
   std::vector<std::shared_ptr<Monitor>> attached;
-  std::mutex turn;  // see Execution::turn
+  std::mutex turn;                         // see Execution::turn
+  std::atomic<std::uint64_t> progress{0};  // see Execution::progress
 
   int units() const { return options.compute_units > 0 ? options.compute_units : options.chip->compute_units; }
   int threads() const {
@@ -419,7 +450,7 @@ Outcome Emulator::run(const Dispatch& dispatch, const std::atomic<bool>* cancel)
   Monitor* const monitor = monitors.monitor();
   launch.monitor = monitor;
 
-  Execution run(launch, s.options);
+  Execution run(launch, s.options, s.progress);
   run.cancel = cancel;
   run.turn = monitor ? &s.turn : nullptr;
   run.total = std::uint64_t{launch.workgroups[0]} * launch.workgroups[1] * launch.workgroups[2];
@@ -429,7 +460,11 @@ Outcome Emulator::run(const Dispatch& dispatch, const std::atomic<bool>* cancel)
       {static_cast<std::uint64_t>(s.threads()), run.total, static_cast<std::uint64_t>(run.resident_limit)}));
   if (monitor) monitor->dispatch_begin(launch);
   std::vector<std::jthread> others;
-  for (int i = 1; i < threads; ++i) others.emplace_back([&] { work(run); });
+  try {
+    for (int i = 1; i < threads; ++i) others.emplace_back([&] { work(run); });
+  } catch (const std::exception& e) {
+    give_up(run, e);
+  }
   work(run);
   others.clear();
   if (monitor) monitor->dispatch_end(launch);

@@ -1,6 +1,7 @@
 // Options::parse. A word is a chip, a flag, or name=number; each may occur once.
 #include <algorithm>
 #include <charconv>
+#include <cstdio>
 #include <limits>
 #include <set>
 #include <stdexcept>
@@ -16,7 +17,8 @@ std::string known_words() {
   std::string chip_names;
   for (const Chip& c : chips()) chip_names += std::string(c.name) + ", ";
   return "the words are " + chip_names +
-         "cus=N, memory=N[K|M|G|T], threads=N, max-instructions=N, seed=N, checks, stale, counters, strict";
+         "cus=N, memory=N[K|M|G|T], threads=N, max-instructions=N, deadlock=SECONDS, seed=N, "
+         "checks, stale, counters, strict";
 }
 
 [[noreturn]] void refuse(std::string_view word, std::string_view why) {
@@ -73,6 +75,8 @@ Options Options::parse(const std::string& text) {
       o.threads = static_cast<int>(number(word, value, 1, kMostInt));
     } else if (has_value && name == "max-instructions") {
       o.max_instructions = number(word, value, 1, std::numeric_limits<std::uint64_t>::max());
+    } else if (has_value && name == "deadlock") {
+      o.deadlock_seconds = static_cast<unsigned>(number(word, value, 0, 1'000'000));
     } else if (has_value && name == "seed") {
       o.seed = number(word, value, 0, std::numeric_limits<std::uint64_t>::max());
     } else if (!flag("checks", o.checks) && !flag("stale", o.stale) && !flag("counters", o.counters) &&
@@ -82,6 +86,17 @@ Options Options::parse(const std::string& text) {
   }
   if (o.stale && !o.checks) throw std::invalid_argument("'stale' needs 'checks'; " + known_words());
   return o;
+}
+
+void Options::let_host_answer() {
+  if (deadlock_seconds) return;
+  deadlock_seconds = 10;
+  waiting = [seconds = *deadlock_seconds](const Report& r) {
+    fmt::print(
+        stderr,
+        "{}   For {} s. It goes on, for the host may answer; 'deadlock=SECONDS' in $WAVETILE_EMULATOR stops it.\n",
+        r.text, seconds);
+  };
 }
 
 }  // namespace wavetile::emu

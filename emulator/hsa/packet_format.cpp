@@ -149,6 +149,7 @@ bool satisfied(hsa_signal_condition_t condition, hsa_signal_value_t value, hsa_s
 hsa_status_t status_of(const Report& report) {
   const auto has = [&](const char* word) { return report.kind.find(word) != std::string::npos; };
   if (report.kind == "bad-dispatch") return HSA_STATUS_ERROR_INVALID_PACKET_FORMAT;
+  if (report.kind == "out-of-resources") return HSA_STATUS_ERROR_OUT_OF_RESOURCES;
   if (has("unknown-instruction") || has("bad-program-counter") || has("bad-jump") || has("code-end")) {
     return static_cast<hsa_status_t>(HSA_STATUS_ERROR_ILLEGAL_INSTRUCTION);
   }

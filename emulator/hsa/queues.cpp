@@ -83,7 +83,7 @@ void Queue::loop() {
   }
 }
 
-std::optional<PacketError> Queue::process(std::uint64_t position) {
+std::optional<PacketError> Queue::process(std::uint64_t position) try {
   Packet packet;
   std::memcpy(&packet, packet_at(position), sizeof packet);
   if (auto error = check_packet(packet, runtime_.signals)) return error;
@@ -101,6 +101,8 @@ std::optional<PacketError> Queue::process(std::uint64_t position) {
   }
   runtime_.signals.subtract_one(done);
   return std::nullopt;
+} catch (const std::exception& e) {
+  return PacketError{HSA_STATUS_ERROR_OUT_OF_RESOURCES, e.what()};
 }
 
 std::optional<PacketError> Queue::wait_for(const Packet& packet) {

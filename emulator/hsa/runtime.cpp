@@ -115,7 +115,9 @@ hsa_status_t hsa_init() {
   if (init_count == 0) {
     const char* text = std::getenv("WAVETILE_EMULATOR");
     try {
-      runtime = new Runtime(Options::parse(text ? text : ""));
+      Options options = Options::parse(text ? text : "");
+      options.let_host_answer();
+      runtime = new Runtime(options);
     } catch (const std::invalid_argument& e) {
       fmt::print(stderr, "libhsa-runtime64: WAVETILE_EMULATOR: {}\n", e.what());
       return HSA_STATUS_ERROR;

@@ -24,6 +24,7 @@ std::int64_t error_bits(hsa_status_t status) {
     case HSA_STATUS_ERROR_INCOMPATIBLE_ARGUMENTS:
       return 0x2;
     case HSA_STATUS_ERROR_INVALID_ALLOCATION:
+    case HSA_STATUS_ERROR_OUT_OF_RESOURCES:
       return 0x4;
     case HSA_STATUS_ERROR_INVALID_CODE_OBJECT:
       return 0x8;
@@ -107,7 +108,7 @@ void DispatchQueue::idle(unsigned rests) {
   }
 }
 
-DispatchQueue::Error DispatchQueue::process(const Packet& packet, std::uint64_t position) {
+DispatchQueue::Error DispatchQueue::process(const Packet& packet, std::uint64_t position) try {
   if (has_commands(packet)) return run_commands(packet);
   Packet checked = packet;
   const bool dispatch = hsa::packet_type(packet.header) == HSA_PACKET_TYPE_KERNEL_DISPATCH;
@@ -115,6 +116,8 @@ DispatchQueue::Error DispatchQueue::process(const Packet& packet, std::uint64_t 
   const auto is_signal = [this](hsa_signal_t s) { return device_.find_signal(s.handle) != nullptr; };
   if (auto wrong = hsa::check_format(checked, is_signal)) return wrong;
   return dispatch ? launch(packet, position) : wait_for(packet);
+} catch (const std::exception& e) {
+  return error(HSA_STATUS_ERROR_OUT_OF_RESOURCES, "{}", e.what());
 }
 
 DispatchQueue::Error DispatchQueue::wait_for(const Packet& packet) {

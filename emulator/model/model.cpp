@@ -48,6 +48,7 @@ Options read_options(const Chip& chip) {
       throw std::invalid_argument(fmt::format("$WAVETILE_EMULATOR says {}, the topology {}", word, chip.name));
   }
   options.chip = &chip;
+  options.let_host_answer();
   return options;
 }
 

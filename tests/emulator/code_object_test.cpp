@@ -225,6 +225,12 @@ const Wrong kWrong[] = {
     {"note_size", [](Parts& p) { p.at<Elf64_Nhdr>(p.note->p_offset).n_descsz = 1u << 30; }, "note"},
     {"note_owner", [](Parts& p) { p.file[p.note->p_offset + 12] = std::byte{'X'}; }, "no metadata"},
     {"messagepack", [](Parts& p) { p.file[p.note->p_offset + 20] = std::byte{0xc1}; }, "MessagePack"},
+    {"metadata_depth",
+     [](Parts& p) {
+       const auto bytes = p.at<Elf64_Nhdr>(p.note->p_offset).n_descsz;
+       std::fill_n(p.file.begin() + static_cast<std::ptrdiff_t>(p.note->p_offset + 20), bytes, std::byte{0x91});
+     },
+     "too deep"},
     {"metadata_version", [](Parts& p) { p.metadata("amdhsa.version")[2] = std::byte{7}; }, "version"},
     {"target", [](Parts& p) { p.metadata("amdgcn-amd-amdhsa--gfx115")[0] = std::byte{'2'}; }, "gfx1152"},
     {"target_tail", [](Parts& p) { p.metadata("amdgcn-amd-amdhsa--gfx11")[0] = std::byte{'0'}; }, "gfx1101"},
@@ -235,6 +241,7 @@ const Wrong kWrong[] = {
     {"kernarg_align", [](Parts& p) { p.metadata(".kernarg_segment_align")[0] = std::byte{7}; }, "power of two"},
     {"argument", [](Parts& p) { p.metadata(".kernarg_segment_size")[1] = std::byte{0}; }, "outside"},
     {"descriptor_symbol", [](Parts& p) { p.metadata("kernel.k")[0] = std::byte{'e'}; }, "kernel.ke"},
+    {"descriptor_absolute", [](Parts& p) { p.symbol("kernel.kd").st_shndx = SHN_ABS; }, "no dynamic symbol"},
     {"descriptor_size", [](Parts& p) { p.symbol("kernel.kd").st_size = 32; }, "64 bytes"},
     {"descriptor_align", [](Parts& p) { p.symbol("kernel.kd").st_value -= 32; }, "64 bytes"},
     {"reserved12", [](Parts& p) { p.descriptor()[12] = std::byte{1}; }, "reserved"},

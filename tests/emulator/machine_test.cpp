@@ -9,6 +9,7 @@
 #include <gtest/gtest.h>
 
 #include "emulator/emulator.h"
+#include "emulator/monitor.h"
 #include "tests/emulator/compiler.h"
 
 namespace wavetile::emu {
@@ -86,6 +87,32 @@ done:
 attributes #0 = { "amdgpu-flat-work-group-size"="64,64" }
 )";
 
+// What each work-item sees of its place, in grids that are no multiples of the workgroup.
+constexpr const char* kIds = R"(
+define amdgpu_kernel void @k(ptr addrspace(1) %p, i32 %width, i32 %height, i32 %sx, i32 %sy, i32 %sz) #0 {
+  %gx = call i32 @llvm.amdgcn.workgroup.id.x()
+  %gy = call i32 @llvm.amdgcn.workgroup.id.y()
+  %gz = call i32 @llvm.amdgcn.workgroup.id.z()
+  %ix = call i32 @llvm.amdgcn.workitem.id.x()
+  %iy = call i32 @llvm.amdgcn.workitem.id.y()
+  %iz = call i32 @llvm.amdgcn.workitem.id.z()
+  %bx = mul i32 %gx, %sx
+  %by = mul i32 %gy, %sy
+  %bz = mul i32 %gz, %sz
+  %x = add i32 %bx, %ix
+  %y = add i32 %by, %iy
+  %z = add i32 %bz, %iz
+  %zh = mul i32 %z, %height
+  %zy = add i32 %zh, %y
+  %zyw = mul i32 %zy, %width
+  %at = add i32 %zyw, %x
+  %to = getelementptr i32, ptr addrspace(1) %p, i32 %at
+  %old = atomicrmw add ptr addrspace(1) %to, i32 1 monotonic
+  ret void
+}
+attributes #0 = { "amdgpu-flat-work-group-size"="1,1024" }
+)";
+
 class Machine : public ::testing::TestWithParam<const char*> {};
 
 TEST_P(Machine, GridBarriersPass) {
@@ -102,7 +129,10 @@ TEST_P(Machine, GridBarriersPass) {
 
 // Two workgroups of 64 KiB of LDS cannot be on one compute unit together, so the second never starts.
 TEST_P(Machine, WorkgroupsThatDoNotFitDeadlock) {
-  Prepared s(kGridBarrier, chip(GetParam(), 2, 1));
+  Options options = chip(GetParam(), 2, 1);
+  options.deadlock_seconds = 1;
+  options.waiting = [](const Report&) { ADD_FAILURE() << "nobody can answer"; };
+  Prepared s(kGridBarrier, options);
   s.arguments[1] = 2;
   s.dispatch.group_bytes = 65536;
   const Outcome o = s.run({128, 1, 1}, {64, 1, 1});
@@ -123,6 +153,135 @@ TEST_P(Machine, TheHostMayAnswerLate) {
   const Outcome o = s.run({128, 1, 1}, {64, 1, 1});
   host.join();
   EXPECT_TRUE(o.completed) << (o.reports.empty() ? "" : o.reports[0].text);
+}
+
+// Waits for the word 0, then counts, storing nothing, until there is the word 1; the count goes to word 2.
+constexpr const char* kWaitAndCount = R"(
+define amdgpu_kernel void @k(ptr addrspace(1) %p) #0 {
+entry:
+  %until = getelementptr i32, ptr addrspace(1) %p, i32 1
+  %out = getelementptr i32, ptr addrspace(1) %p, i32 2
+  br label %wait
+wait:
+  %a = load atomic i32, ptr addrspace(1) %p syncscope("agent") monotonic, align 4
+  %started = icmp ne i32 %a, 0
+  br i1 %started, label %count, label %wait
+count:
+  %n = phi i32 [ 0, %wait ], [ %next, %count ]
+  %next = add i32 %n, 1
+  %b = load atomic i32, ptr addrspace(1) %until syncscope("agent") monotonic, align 4
+  %enough = icmp ne i32 %b, 0
+  br i1 %enough, label %done, label %count
+done:
+  store i32 %next, ptr addrspace(1) %out
+  ret void
+}
+attributes #0 = { "amdgpu-flat-work-group-size"="64,64" }
+)";
+
+// Sets a word after so many milliseconds.
+std::thread later(std::uint32_t& word, int milliseconds) {
+  return std::thread([&word, milliseconds] {
+    std::this_thread::sleep_for(std::chrono::milliseconds(milliseconds));
+    __atomic_store_n(&word, 1, __ATOMIC_SEQ_CST);
+  });
+}
+
+Options one_second(const char* name) {
+  Options o = chip(name, 1);
+  o.deadlock_seconds = 1;
+  return o;
+}
+
+TEST_P(Machine, WhoHasWaitedMayComputeForLong) {
+  Prepared s(kWaitAndCount, one_second(GetParam()));
+  std::thread start = later(s.words[0], 300), end = later(s.words[1], 1800);
+  const Outcome o = s.run({64, 1, 1}, {64, 1, 1});
+  start.join();
+  end.join();
+  EXPECT_TRUE(o.completed) << (o.reports.empty() ? "" : o.reports[0].text);
+}
+
+TEST_P(Machine, ADispatchMayWaitForASlowOne) {
+  Prepared s(kWaitAndCount, one_second(GetParam()));
+  s.words[0] = s.words[3] = 1;
+  std::uint64_t second = reinterpret_cast<std::uint64_t>(&s.words[2]);  // waits for what the first stores last
+  s.emulator.memory().add(&second, sizeof second, "arguments of the second", false, true);
+  Dispatch d = s.dispatch;
+  d.grid = {64, 1, 1};
+  d.workgroup = {64, 1, 1};
+  d.kernarg = reinterpret_cast<std::uint64_t>(&second);
+  Outcome waited;
+  std::thread end = later(s.words[1], 1800);
+  std::thread other([&] { waited = s.emulator.run(d); });
+  const Outcome slow = s.run({64, 1, 1}, {64, 1, 1});
+  other.join();
+  end.join();
+  s.emulator.memory().remove(&second);
+  EXPECT_TRUE(slow.completed && waited.completed) << (waited.reports.empty() ? "" : waited.reports[0].text);
+}
+
+TEST_P(Machine, AShellMayLetWavesWait) {
+  Options options = one_second(GetParam());
+  int told = 0;
+  options.waiting = [&](const Report& r) {
+    ++told;
+    EXPECT_EQ(r.kind, "deadlock");
+    EXPECT_FALSE(r.fatal);
+  };
+  Prepared s(kWaitAndCount, options);
+  s.words[1] = 1;
+  std::thread start = later(s.words[0], 1800);
+  const Outcome o = s.run({64, 1, 1}, {64, 1, 1});
+  start.join();
+  EXPECT_TRUE(o.completed && o.reports.empty());
+  EXPECT_EQ(told, 1);
+}
+
+TEST_P(Machine, WhatTheHostFailsAtStopsTheDispatch) {
+  struct Fails : Monitor {
+    void workgroup_begin(Workgroup& g) override {
+      if (g.id[0] == 2) throw std::bad_alloc();
+    }
+  };
+  Prepared s(kIds, chip(GetParam()));
+  s.emulator.attach(std::make_shared<Fails>());
+  const Outcome o = s.run({256, 1, 1}, {64, 1, 1});
+  EXPECT_FALSE(o.completed);
+  ASSERT_EQ(o.reports.size(), 1u);
+  EXPECT_EQ(o.reports[0].kind, "out-of-resources");
+  EXPECT_TRUE(o.reports[0].fatal);
+}
+
+// Every workgroup stores out of bounds; the line is found whichever thread asks.
+constexpr const char* kLines = R"(
+define amdgpu_kernel void @k(ptr addrspace(1) %p) #0 !dbg !4 {
+  %g = call i32 @llvm.amdgcn.workgroup.id.x()
+  %far = add i32 %g, 1000000
+  %q = getelementptr i32, ptr addrspace(1) %p, i32 %far
+  store i32 1, ptr addrspace(1) %q, !dbg !7
+  ret void, !dbg !7
+}
+attributes #0 = { "amdgpu-flat-work-group-size"="64,64" }
+!llvm.dbg.cu = !{!0}
+!llvm.module.flags = !{!2, !3}
+!0 = distinct !DICompileUnit(language: DW_LANG_C99, file: !1, emissionKind: FullDebug)
+!1 = !DIFile(filename: "k.c", directory: "/src")
+!2 = !{i32 2, !"Debug Info Version", i32 3}
+!3 = !{i32 7, !"Dwarf Version", i32 5}
+!4 = distinct !DISubprogram(name: "k", file: !1, line: 1, type: !5, unit: !0, spFlags: DISPFlagDefinition)
+!5 = !DISubroutineType(types: !6)
+!6 = !{null}
+!7 = !DILocation(line: 42, scope: !4)
+)";
+
+TEST_P(Machine, ThreadsFindLines) {
+  for (int i = 0; i < 10; ++i) {
+    Prepared s(kLines, chip(GetParam(), 4));
+    const Outcome o = s.run({64 * 64, 1, 1}, {64, 1, 1});
+    ASSERT_FALSE(o.reports.empty());
+    for (const Report& r : o.reports) EXPECT_TRUE(r.line == 42 && r.file == "/src/k.c") << r.text;
+  }
 }
 
 TEST_P(Machine, CancelAndLimitStopAWave) {
@@ -163,32 +322,6 @@ TEST_P(Machine, DispatchesRunAtTheSameTime) {
     EXPECT_TRUE(first.completed && second.completed) << checks;
   }
 }
-
-// What each work-item sees of its place, in grids that are no multiples of the workgroup.
-constexpr const char* kIds = R"(
-define amdgpu_kernel void @k(ptr addrspace(1) %p, i32 %width, i32 %height, i32 %sx, i32 %sy, i32 %sz) #0 {
-  %gx = call i32 @llvm.amdgcn.workgroup.id.x()
-  %gy = call i32 @llvm.amdgcn.workgroup.id.y()
-  %gz = call i32 @llvm.amdgcn.workgroup.id.z()
-  %ix = call i32 @llvm.amdgcn.workitem.id.x()
-  %iy = call i32 @llvm.amdgcn.workitem.id.y()
-  %iz = call i32 @llvm.amdgcn.workitem.id.z()
-  %bx = mul i32 %gx, %sx
-  %by = mul i32 %gy, %sy
-  %bz = mul i32 %gz, %sz
-  %x = add i32 %bx, %ix
-  %y = add i32 %by, %iy
-  %z = add i32 %bz, %iz
-  %zh = mul i32 %z, %height
-  %zy = add i32 %zh, %y
-  %zyw = mul i32 %zy, %width
-  %at = add i32 %zyw, %x
-  %to = getelementptr i32, ptr addrspace(1) %p, i32 %at
-  %old = atomicrmw add ptr addrspace(1) %to, i32 1 monotonic
-  ret void
-}
-attributes #0 = { "amdgpu-flat-work-group-size"="1,1024" }
-)";
 
 TEST_P(Machine, EveryWorkItemRunsOnce) {
   struct Shape {

@@ -20,6 +20,11 @@ TEST(Options, Words) {
   EXPECT_EQ(all.max_instructions, 99u);
   EXPECT_EQ(all.seed, 7u);
   EXPECT_TRUE(all.checks && all.stale && all.counters && all.strict);
+  EXPECT_FALSE(none.deadlock_seconds.has_value());
+  Options never = Options::parse("deadlock=0");
+  EXPECT_EQ(never.deadlock_seconds, 0u);
+  never.let_host_answer();  // the word is stronger
+  EXPECT_TRUE(never.deadlock_seconds == 0u && !never.waiting);
   EXPECT_EQ(Options::parse("memory=1024K").memory_bytes, 1u << 20);
   EXPECT_EQ(Options::parse("memory=3M").memory_bytes, 3u << 20);
   EXPECT_EQ(Options::parse("memory=1048577").memory_bytes, (1u << 20) + 1);
@@ -39,6 +44,8 @@ TEST(Options, RefusesAndSaysWhatThereIs) {
                            "memory=99999999T",
                            "threads=0",
                            "checks=1",
+                           "deadlock",
+                           "deadlock=-1",
                            "stale",
                            "gfx942,gfx942",
                            "gfx942,gfx1151",
