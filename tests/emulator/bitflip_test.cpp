@@ -88,7 +88,7 @@ std::string reason(const Instruction& was, const std::optional<Instruction>& is,
   if (was.text == is->text) return "a bit that means nothing";
   if (is_hint(was) && is_hint(*is)) return "a hint";
   if (is_hint(was)) return "a hint became an instruction without effect here";
-  if (is_wait(was) && stricter(was, *is)) return "a stricter wait";
+  if (is_wait(was)) return stricter(was, *is) ? "a stricter wait" : "";
   if (is_memory(was) && without_policy(was) == without_policy(*is)) return "a cache policy";
   return kEqual;
 }
