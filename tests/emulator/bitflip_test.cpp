@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cstring>
 #include <map>
+#include <regex>
 
 #include <fmt/format.h>
 
@@ -46,6 +47,38 @@ bool is_memory(const Instruction& in) {
   return any_prefix(in.mnemonic, {"global_", "flat_", "scratch_", "buffer_", "ds_", "s_load", "s_buffer"});
 }
 
+// The counts of a wait, by counter; a counter that is not printed is not waited for.
+std::map<std::string, std::int64_t> counts(const Instruction& in) {
+  std::map<std::string, std::int64_t> all;
+  static const std::regex kCount("([a-z]+cnt)\\(([0-9]+)\\)");
+  for (auto at = std::sregex_iterator(in.text.begin(), in.text.end(), kCount); at != std::sregex_iterator(); ++at) {
+    all[(*at)[1]] = std::stoll((*at)[2]);
+  }
+  return all;
+}
+
+// Whether it waits for all that `was` waits for, and perhaps for more.
+bool stricter(const Instruction& was, const Instruction& is) {
+  if (was.mnemonic != is.mnemonic) return false;
+  if (was.mnemonic != "s_waitcnt") {
+    const auto count = [](const Instruction& in) {
+      return std::stoll(in.text.substr(in.text.rfind(' ') + 1), nullptr, 0);
+    };
+    return count(is) <= count(was);
+  }
+  const auto now = counts(is);
+  return std::ranges::all_of(counts(was), [&](const auto& c) {
+    const auto same = now.find(c.first);
+    return same != now.end() && same->second <= c.second;
+  });
+}
+
+// The text without what says how caches are used.
+std::string without_policy(const Instruction& in) {
+  static const std::regex kPolicy(" (glc|slc|dlc|sc0|sc1|nt)\\b");
+  return std::regex_replace(in.text, kPolicy, "");
+}
+
 constexpr const char* kEqual = "operations that are equal on these inputs";
 
 // Why a flipped bit changes nothing; empty when there is no reason that is known.
@@ -55,9 +88,8 @@ std::string reason(const Instruction& was, const std::optional<Instruction>& is,
   if (was.text == is->text) return "a bit that means nothing";
   if (is_hint(was) && is_hint(*is)) return "a hint";
   if (is_hint(was)) return "a hint became an instruction without effect here";
-  if (is_wait(was) || is_wait(*is)) return "a wait: stricter, or nothing to wait for";
-  if (is_memory(was) && was.mnemonic == is->mnemonic && was.operands.size() == is->operands.size())
-    return "a cache policy, or the same address";
+  if (is_wait(was)) return stricter(was, *is) ? "a stricter wait" : "";
+  if (is_memory(was) && without_policy(was) == without_policy(*is)) return "a cache policy";
   return kEqual;
 }
 
