@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <array>
 #include <charconv>
+#include <cstring>
 #include <mutex>
 #include <stdexcept>
 
@@ -172,16 +173,18 @@ Operand operand_of(std::string_view text) {
   o.negate = minus || wrapped("neg(", ")");
   o.absolute = wrapped("|", "|") || wrapped("abs(", ")");
   o.sign_extend = wrapped("sext(", ")");
+  // A literal whose value an inline constant has too.
+  const bool literal = wrapped("lit(", ")") || wrapped("lit64(", ")");
   o.text = text;
   if (auto registers = printed_register(text)) {
     o.kind = Operand::Kind::registers;
     o.registers = *registers;
   } else if (auto value = integer_of(text)) {
-    o.kind = text.find("0x") != text.npos ? Operand::Kind::literal : Operand::Kind::integer;
+    o.kind = literal || text.find("0x") != text.npos ? Operand::Kind::literal : Operand::Kind::integer;
     o.integer = *value;
   } else if (text.find('.') != text.npos && (std::isdigit(text[0]) != 0 || text[0] == '-')) {
     o.kind = Operand::Kind::real;
-    o.real = std::stod(std::string(text));
+    std::from_chars(text.data(), text.data() + text.size(), o.real);  // whatever the program's locale
   }
   return o;
 }
@@ -244,6 +247,18 @@ void parse_line(std::string_view line, Instruction& in) {
   // v_cmp's mnemonic is printed without _dpp.
   if (in.has("row_mask")) in.encoding = Encoding::dpp16;
   if (in.has("dpp8")) in.encoding = Encoding::dpp8;
+}
+
+// LLVM 22 takes the literal of fmaak and fmamk for an inline constant where its value is the encoding of one. It is the
+// instruction's last word.
+void correct_literal(Instruction& in, std::span<const std::uint8_t> raw) {
+  const bool last = in.mnemonic.find("fmaak") != in.mnemonic.npos;
+  if ((!last && in.mnemonic.find("fmamk") == in.mnemonic.npos) || in.operands.size() != 4) return;
+  Operand& literal = in.operands[last ? 3 : 2];
+  std::uint32_t value = 0;
+  std::memcpy(&value, raw.data() + raw.size() - 4, 4);
+  literal.kind = Operand::Kind::literal;
+  literal.integer = value;
 }
 
 // LLVM 22 loses a bit of the last lane's where it prints v_fma_mixlo_f16 and v_fma_mixhi_f16. The control word is the
@@ -317,6 +332,7 @@ std::optional<Instruction> Decoder::decode(std::span<const std::byte> code, std:
   const auto pair = in.text.find(" :: ");
   parse_line(std::string_view(in.text).substr(0, pair), in);
   correct_quad_perm(in);
+  correct_literal(in, in.raw);
   if (pair != in.text.npos) {
     in.second = std::make_unique<Instruction>();
     in.second->address = address;
@@ -324,6 +340,7 @@ std::optional<Instruction> Decoder::decode(std::span<const std::byte> code, std:
     in.second->opcode = in.opcode;
     in.second->text = in.text.substr(pair + 4);
     parse_line(in.second->text, *in.second);
+    correct_literal(*in.second, in.raw);
   }
 
   const llvm::MCInstrDesc& desc = s.target.instructions->get(inst.getOpcode());

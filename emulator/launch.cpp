@@ -25,7 +25,8 @@ enum : std::uint16_t {
   kWavefrontSize32 = 1 << 10,
 };
 
-constexpr std::uint32_t kPreloadPrologue = 256;  // bytes that firmware which preloads kernel arguments skips
+constexpr std::uint32_t kMostScratch = 256 * 1024;  // bytes of a work-item: SPI_TMPRING_SIZE's field, for 32 lanes
+constexpr std::uint32_t kPreloadPrologue = 256;     // bytes that firmware which preloads kernel arguments skips
 
 std::uint32_t preload_dwords(const Launch& l) { return l.descriptor.kernarg_preload & 0x7f; }
 
@@ -50,6 +51,15 @@ std::array<std::uint32_t, 3> extent(const Launch& l, const std::array<std::uint3
     e[d] = std::min<std::uint32_t>(size, l.dispatch->grid[d] - id[d] * size);
   }
   return e;
+}
+
+// What v0 holds: the ids that the descriptor asks for, 10 bits each. LLVM does not mask what it did not ask for.
+std::uint32_t item_ids(const Launch& l, std::uint32_t item, const std::array<std::uint32_t, 3>& size) {
+  const std::uint32_t asked = bits(l.descriptor.rsrc2, 11, 2);
+  std::uint32_t ids = item % size[0];
+  if (asked >= 1) ids |= item / size[0] % size[1] << 10;
+  if (asked >= 2) ids |= item / (size[0] * size[1]) << 20;
+  return ids;
 }
 
 // What user SGPRs hold, in the descriptor's order.
@@ -139,12 +149,23 @@ std::string prepare_launch(Launch& l, const Dispatch& d, const Chip& chip, Memor
   if (items > 1024) return fmt::format("{} work-items a workgroup; at most 1024 are possible", items);
   l.waves_per_workgroup =
       static_cast<int>((items + static_cast<std::uint64_t>(l.lanes) - 1) / static_cast<std::uint64_t>(l.lanes));
-  if (user_scalars(Launch{l}).size() > bits(l.descriptor.rsrc2, 1, 5)) {
-    return "the descriptor counts fewer user SGPRs than it asks for";
+  if (l.private_bytes > kMostScratch) {
+    return fmt::format("{} bytes of scratch a work-item; at most {} are possible", l.private_bytes, kMostScratch);
+  }
+  if (bits(l.descriptor.rsrc1, 26, 1) != 0 || bits(l.descriptor.rsrc2, 24, 7) != 0) {
+    return "the descriptor asks for f16 overflow to the largest number, or for floating-point exceptions: not emulated";
   }
   if (l.descriptor.kernarg_bytes != 0 && !memory.find(d.kernarg, l.descriptor.kernarg_bytes)) {
     return fmt::format("kernel arguments at {:#x}: {}", d.kernarg,
                        memory.explain(d.kernarg, l.descriptor.kernarg_bytes));
+  }
+  const std::uint32_t preloaded = preload_dwords(l), first = l.descriptor.kernarg_preload >> 7;
+  if (preloaded != 0 && (chip.family != Family::cdna3 || (first + preloaded) * 4 > l.descriptor.kernarg_bytes)) {
+    return fmt::format("the descriptor preloads dwords {} to {} of {} bytes of arguments", first, first + preloaded - 1,
+                       l.descriptor.kernarg_bytes);
+  }
+  if (user_scalars(Launch{l}).size() > bits(l.descriptor.rsrc2, 1, 5)) {
+    return "the descriptor counts fewer user SGPRs than it asks for";
   }
   return {};
 }
@@ -183,7 +204,7 @@ std::unique_ptr<Workgroup> make_workgroup(const Launch& l, std::array<std::uint3
     const std::uint32_t first = n * lanes, here = std::min(lanes, items - first);
     for (std::uint32_t i = 0; i < here; ++i) {
       const std::uint32_t item = first + i;
-      w->row(0)[i] = item % size[0] | item / size[0] % size[1] << 10 | item / (size[0] * size[1]) << 20;
+      w->row(0)[i] = item_ids(l, item, size);
     }
     w->set_scalar64(kExec, here == 64 ? ~std::uint64_t{0} : (std::uint64_t{1} << here) - 1);
     group->waves.push_back(std::move(w));
@@ -203,7 +224,9 @@ std::vector<RegisterRange> initial_registers(const Launch& l) {
           {File::sgpr, kNull, 1}};
 }
 
-int waves_per_simd(const Launch& l) {
+namespace {
+
+int waves_by_registers(const Launch& l) {
   const Chip& c = *l.chip;
   // Registers are counted at the native wave size; a wave64 on a chip of 32 lanes takes two of each.
   const int scale = l.lanes / c.native_lanes;
@@ -213,8 +236,15 @@ int waves_per_simd(const Launch& l) {
   return std::clamp(c.vgprs_per_simd / allocated, 1, c.waves_per_simd);
 }
 
+}  // namespace
+
+int waves_per_simd(const Launch& l) {
+  const int waves = workgroups_per_compute_unit(l) * l.waves_per_workgroup;
+  return std::min(waves_by_registers(l), std::max(1, (waves + l.chip->simds - 1) / l.chip->simds));
+}
+
 int workgroups_per_compute_unit(const Launch& l) {
-  const int waves = std::max(1, waves_per_simd(l) * l.chip->simds / std::max(1, l.waves_per_workgroup));
+  const int waves = std::max(1, waves_by_registers(l) * l.chip->simds / std::max(1, l.waves_per_workgroup));
   const int by_lds = l.group_bytes == 0 ? waves : static_cast<int>(l.chip->lds_bytes / l.group_bytes);
   return std::max(1, std::min(waves, by_lds));
 }

@@ -443,6 +443,7 @@ Outcome Emulator::run(const Dispatch& dispatch, const std::atomic<bool>* cancel)
   launch.program = code.program.get();
   launch.entry_offset = entry - code.program->base;
   launch.sink = &sink;
+  launch.checks = s.options.checks;
   Monitors monitors;
   monitors.add(make_monitor(s.options));
   for (const auto& m : s.attached) monitors.add(m);

@@ -119,8 +119,8 @@ void Checks::access(Wave& w, const Op& op, const Access& a) {
       for (std::uint64_t i = 0; i < length; i += a.bytes) {
         const Cell& cell = at.shadow->races(at.offset + i, dispatch_).at(at.offset + i);
         const std::uint64_t key = (r.begin + i) ^ (lds ? std::uint64_t{state(*w.workgroup).number + 1} << 40 : 0);
-        clocks_.read_atomically(*s.clock, key, cell.last(), stream, time, lds);
-        if (a.kind == AccessKind::atomic) clocks_.chain(*s.clock, key, cell.last(), mine.with_bytes(15));
+        clocks_.read_atomically(*s.clock, key, cell, stream, time, lds);
+        if (a.kind == AccessKind::atomic) clocks_.chain(*s.clock, key, cell, mine.with_bytes(15));
       }
     }
     for (std::uint64_t done = 0; done < length;) {

@@ -26,6 +26,7 @@ void Checks::dispatch_begin(const Launch& l) {
   cdna3_ = l.chip->family == Family::cdna3;
   plans_.clear();
   plans_.resize(l.program->dwords + 1);
+  relative_plans_.clear();
   clocks_.begin({.cdna3 = cdna3_, .shared_l0 = cdna3_ ? !split_threadgroup(l) : !wgp_mode(l)}, l.waves_per_workgroup);
   caches_.begin(cdna3_, !cdna3_ && wgp_mode(l));
 }
@@ -61,10 +62,18 @@ void Checks::wave_end(Wave& w) {
   settle(w);
 }
 
-void Checks::before(Wave& w, const Op& op) {
-  const Plan& p = plan(w, op);
-  current_ = &p;
+const Plan& Checks::relative_plan(const Wave& w, const Op& op, const Plan& p) {
   WaveState& s = state(w);
+  if (p.index == Index::on || p.index == Index::off) s.indexed = p.index == Index::on;
+  if (p.index == Index::by_m0) return relative_plans_.plan(w, op, false);
+  return s.indexed && op.instruction->mnemonic == "v_mov_b32" ? relative_plans_.plan(w, op, true) : p;
+}
+
+void Checks::before(Wave& w, const Op& op) {
+  WaveState& s = state(w);
+  const Plan& found = plan(w, op);
+  const Plan& p = found.index == Index::none && !s.indexed ? found : relative_plan(w, op, found);
+  current_ = &p;
   if (!p.out_of_range.empty() && first_time(w, op, "register-out-of-range")) {
     report(w, op, "register-out-of-range", p.out_of_range, "");
   }

@@ -26,6 +26,7 @@
 #include "emulator/checks/plan.h"
 #include "emulator/checks/races.h"
 #include "emulator/checks/registers.h"
+#include "emulator/checks/relative.h"
 #include "emulator/checks/shadow.h"
 #include "emulator/checks/stale.h"
 #include "emulator/checks/waits.h"
@@ -65,6 +66,7 @@ class Checks final : public Monitor {
     std::uint64_t left_out = 0;  // lanes that were off at a barrier
     const Op *left_out_of = nullptr, *barrier = nullptr;
     int barriers = 0;
+    bool indexed = false;  // between s_set_gpr_idx_on and _off
     // Plain loads of what another wave changes atomically. LLVM begins loops of compare-and-swap with them; they are
     // races unless that follows.
     std::vector<std::pair<std::uint64_t, Report>> suspects;
@@ -92,6 +94,8 @@ class Checks final : public Monitor {
     if (!p) p = make_plan(op, *w.launch);
     return *p;
   }
+  /// Where an index may choose the registers.
+  const Plan& relative_plan(const Wave& w, const Op& op, const Plan& p);
   static WaveState& state(const Wave& w) { return *static_cast<WaveState*>(w.checks); }
   static GroupState& state(const Workgroup& g) { return *static_cast<GroupState*>(g.checks); }
 
@@ -140,7 +144,8 @@ class Checks final : public Monitor {
   bool cdna3_ = false;
   std::uint64_t dispatch_ = 0;
   std::vector<std::unique_ptr<Plan>> plans_;  // by program counter
-  const Plan* current_ = nullptr;             // of the instruction that runs
+  RelativePlans relative_plans_;
+  const Plan* current_ = nullptr;  // of the instruction that runs
   Clocks clocks_;
   StaleCaches caches_;
   std::set<std::pair<const Op*, std::string_view>> reported_;

@@ -1,6 +1,7 @@
 #include "emulator/checks/clocks.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace wavetile::emu::checks {
 namespace {
@@ -13,6 +14,8 @@ Times greatest(const Times& a, const Times& b) {
     t[static_cast<std::size_t>(i)] = std::max(a[static_cast<std::size_t>(i)], b[static_cast<std::size_t>(i)]);
   return t;
 }
+
+Known greatest(const Known& a, const Known& b) { return {greatest(a.all, b.all), greatest(a.one, b.one)}; }
 
 std::shared_ptr<const Foreign> join(const std::shared_ptr<const Foreign>& a, const std::shared_ptr<const Foreign>& b) {
   if (!b || a == b || b->empty()) return a;
@@ -36,7 +39,7 @@ std::shared_ptr<const Foreign> join(const std::shared_ptr<const Foreign>& a, con
 bool knows(const std::shared_ptr<const Foreign>& foreign, Epoch e) {
   if (!foreign) return false;
   const auto at = std::ranges::lower_bound(*foreign, e.wave(), {}, [](const auto& f) { return f.first; });
-  return at != foreign->end() && at->first == e.wave() && at->second[static_cast<std::size_t>(e.stream())] >= e.time();
+  return at != foreign->end() && at->first == e.wave() && at->second.has(e);
 }
 
 }  // namespace
@@ -87,11 +90,10 @@ const WaveClock* Clocks::find(std::uint32_t number) const {
 bool Clocks::ordered(const WaveClock& me, Epoch e, bool lds, bool reads) const {
   const std::uint32_t other = e.wave();
   if (other == me.number) return true;
-  const auto stream = static_cast<std::size_t>(e.stream());
   const bool fresh = reads && !lds;  // what caches hold has to be new, too
   if (const std::uint32_t i = other - me.first; i < me.know->local.size()) {
     const Know& k = fresh && !mode_.shared_l0 ? *me.at_gl0 : *me.know;
-    return k.local[i][stream] >= e.time();
+    return k.local[i].has(e);
   }
   if (!fresh) return knows(me.know->foreign, e);
   return knows(me.foreign_gl0, e) && knows(me.foreign_gl1, e);
@@ -117,25 +119,26 @@ void Clocks::publish(WaveClock& me, const Waits& waits) {
   me.history.push_back(std::move(past));
 }
 
-void Clocks::chain(const WaveClock& me, std::uint64_t key, Epoch before, Epoch mine) {
+void Clocks::chain(const WaveClock& me, std::uint64_t key, const Cell& before, Epoch mine) {
   std::vector<Epoch>& epochs = chains_[key];
-  if (before.level() != 2) {
+  if (!before.atomic) {
     epochs.clear();
-    if (before) epochs.push_back(before);
+    if (before.write) epochs.push_back(before.write);
   }
   // A wave's later release knows all that its earlier one did.
   std::erase_if(epochs, [&](Epoch e) { return e.wave() == me.number; });
   epochs.push_back(mine);
 }
 
-void Clocks::read_atomically(WaveClock& me, std::uint64_t key, Epoch last, int stream, std::uint32_t time, bool lds) {
-  if (!last) return;
+void Clocks::read_atomically(WaveClock& me, std::uint64_t key, const Cell& cell, int stream, std::uint32_t time,
+                             bool lds) {
+  if (!cell.last()) return;
   WaveClock::Acquire a{.key = key, .stream = stream, .time = time, .lds = lds};
   const auto chained = chains_.find(key);
-  if (last.level() == 2 && chained != chains_.end()) {
+  if (cell.atomic && chained != chains_.end()) {
     a.from = chained->second;
   } else {
-    a.from = {last};
+    a.from = {cell.last()};
   }
   std::erase_if(a.from, [&](Epoch e) { return e.wave() == me.number; });
   if (a.from.empty()) return;
@@ -161,7 +164,7 @@ void Clocks::learn(Know& know, const WaveClock& me, Epoch e, bool local, bool fo
     if (!local) return;
     Times times = past.done;
     if (mode_.shared_l0) times[0] = past.issued[0], times[1] = past.issued[1];
-    know.local[index] = greatest(know.local[index], times);
+    know.local[index].all = greatest(know.local[index].all, times);
     for (std::size_t i = 0; i < know.local.size(); ++i) know.local[i] = greatest(know.local[i], past.know->local[i]);
     know.foreign = join(know.foreign, past.know->foreign);
     return;
@@ -170,17 +173,34 @@ void Clocks::learn(Know& know, const WaveClock& me, Epoch e, bool local, bool fo
   auto theirs = std::make_shared<Foreign>();
   for (std::size_t i = 0; i < past.agent_know->local.size(); ++i) {
     const std::uint32_t number = other->first + static_cast<std::uint32_t>(i);
-    theirs->emplace_back(number, number == e.wave() ? past.agent_done : past.agent_know->local[i]);
+    theirs->emplace_back(number, number == e.wave() ? Known{past.agent_done, {}} : past.agent_know->local[i]);
   }
   know.foreign = join(join(know.foreign, theirs), past.agent_know->foreign);
+}
+
+void Clocks::learn_one(Know& know, const WaveClock& me, Epoch e) {
+  if (e.level() == 0) return;
+  Known one;
+  one.one[static_cast<std::size_t>(e.stream())] = e.time();
+  if (const std::uint32_t i = e.wave() - me.first; i < know.local.size()) {
+    know.local[i] = greatest(know.local[i], one);
+  } else if (!knows(know.foreign, e)) {
+    know.foreign = join(know.foreign, std::make_shared<Foreign>(Foreign{{e.wave(), one}}));
+  }
 }
 
 void Clocks::acquire(WaveClock& me, const Waits& waits, bool local, bool foreign, bool lds_only) {
   if (me.acquires.empty()) return;
   std::shared_ptr<Know> know;
   for (WaveClock::Acquire& a : me.acquires) {
-    if (waits.done[static_cast<std::size_t>(a.stream)] < a.time || (lds_only && !a.lds)) continue;
+    if (waits.done[static_cast<std::size_t>(a.stream)] < a.time) continue;
+    const bool acquires = !lds_only || a.lds;
+    if (!acquires && a.read) continue;
     if (!know) know = std::make_shared<Know>(*me.know);
+    if (!std::exchange(a.read, true)) {
+      for (const Epoch e : a.from) learn_one(*know, me, e);
+    }
+    if (!acquires) continue;
     for (const Epoch e : a.from) learn(*know, me, e, local && !a.local_done, foreign);
     a.local_done |= local;
   }
@@ -231,7 +251,7 @@ void Clocks::barrier(const std::vector<std::pair<WaveClock*, const Waits*>>& wav
     }
     Times times = waits->done;
     if (mode_.shared_l0) times[0] = waits->issued[0], times[1] = waits->issued[1];
-    Times& mine = sum->local[w->number - w->first];
+    Times& mine = sum->local[w->number - w->first].all;
     mine = greatest(mine, times);
   }
   std::shared_ptr<const Foreign> gl0, gl1;

@@ -5,7 +5,9 @@
 //    accesses of one workgroup are an exception where its waves share one L0: there the order of issue is enough
 //    (RDNA3 in CU mode, CDNA3 unless threadgroup split).
 //  - Any store or read-modify-write may be a release: a wave that reads its value atomically learns what the storing
-//    wave knew when it issued it. A chain of read-modify-writes passes on what all of them knew.
+//    wave knew when it issued it. A chain of read-modify-writes passes on what all of them knew; a store ends it.
+//  - Who has read what an atomic store or read-modify-write left comes after it, fence or no fence: what it stores to
+//    the same place then is no race.
 //  - What was learnt counts from the cache invalidation that makes an acquire: of the workgroup's waves at
 //    buffer_gl0_inv (WGP mode) or at once (shared L0), of other workgroups at buffer_gl1_inv and buffer_gl0_inv, or
 //    buffer_inv sc1. The load has to be waited for before.
@@ -28,12 +30,22 @@
 
 namespace wavetile::emu::checks {
 
-/// Waves of other workgroups, by their numbers: how far they are known. Sorted.
-using Foreign = std::vector<std::pair<std::uint32_t, Times>>;
+/// How far a wave is known: of each stream the first `all` accesses, and one more, that which was read last. (What that
+/// one's wave stored before it and did not wait for is not known with it.)
+struct Known {
+  Times all{}, one{};
+  bool has(Epoch e) const {
+    const auto stream = static_cast<std::size_t>(e.stream());
+    return all[stream] >= e.time() || one[stream] == e.time();
+  }
+};
+
+/// Waves of other workgroups, by their numbers. Sorted.
+using Foreign = std::vector<std::pair<std::uint32_t, Known>>;
 
 /// How far a wave knows the others. Immutable once shared.
 struct Know {
-  std::vector<Times> local;  // waves of its workgroup
+  std::vector<Known> local;  // waves of its workgroup
   std::shared_ptr<const Foreign> foreign;
 };
 using KnowPtr = std::shared_ptr<const Know>;
@@ -67,7 +79,7 @@ struct WaveClock {
     std::uint64_t key = 0;
     int stream = 0;
     std::uint32_t time = 0;
-    bool lds = false, local_done = false;
+    bool lds = false, local_done = false, read = false;
     std::vector<Epoch> from{};
   };
   std::vector<Acquire> acquires;
@@ -88,10 +100,10 @@ class Clocks {
   bool ordered(const WaveClock& me, Epoch e, bool lds, bool reads) const;
   /// The wave stores: what it knows now may be taken from the location.
   void publish(WaveClock& me, const Waits& waits);
-  /// A read-modify-write of the location: `before` is the write that it follows.
-  void chain(const WaveClock& me, std::uint64_t key, Epoch before, Epoch mine);
-  /// An atomic read of a location whose last write is `last`.
-  void read_atomically(WaveClock& me, std::uint64_t key, Epoch last, int stream, std::uint32_t time, bool lds);
+  /// A read-modify-write of the location, which was as in `before`.
+  void chain(const WaveClock& me, std::uint64_t key, const Cell& before, Epoch mine);
+  /// An atomic read of a location.
+  void read_atomically(WaveClock& me, std::uint64_t key, const Cell& cell, int stream, std::uint32_t time, bool lds);
 
   void waited(WaveClock& me, const Waits& waits);
   void invalidate(WaveClock& me, const Waits& waits, CacheOp op, bool sc1);
@@ -105,6 +117,7 @@ class Clocks {
 
  private:
   void learn(Know& know, const WaveClock& me, Epoch e, bool local, bool foreign) const;
+  static void learn_one(Know& know, const WaveClock& me, Epoch e);
   void acquire(WaveClock& me, const Waits& waits, bool local, bool foreign, bool lds_only);
 
   Mode mode_;

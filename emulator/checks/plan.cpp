@@ -180,7 +180,6 @@ void add_implicit(Part& p, const Instruction& in, std::string_view name) {
   }
   if (has(name, "div_fmas")) add_uses(p.needs, {File::sgpr, kVcc, 2}, kAll, true, false);
   if (has(name, "cbranch_vcc")) add_uses(p.needs, {File::sgpr, kVcc, 2}, kAll, false, false);
-  if (starts(name, {"v_movrel", "v_swaprel", "s_movrel"})) add_uses(p.needs, {File::sgpr, kM0, 1}, kAll, false, false);
 }
 
 std::uint32_t written_bits(const Instruction& in, std::string_view name) {
@@ -285,6 +284,12 @@ void set_counter(Plan& plan, const Op& op, const Launch& l, bool stores) {
   plan.loads = arrives || plan.counter == Counter::scalar;
 }
 
+Index index_of(const Instruction& in) {
+  if (starts(in.mnemonic, {"v_movrel", "v_swaprel", "s_movrel"})) return Index::by_m0;
+  if (in.mnemonic == "s_set_gpr_idx_on") return Index::on;
+  return in.mnemonic == "s_set_gpr_idx_off" ? Index::off : Index::none;
+}
+
 }  // namespace
 
 std::string register_name(bool scalar, int reg) {
@@ -310,6 +315,7 @@ std::unique_ptr<Plan> make_plan(const Op& op, const Launch& l) {
   plan->op = &op;
   const Instruction& in = *op.instruction;
   if (!is_supported(op)) return plan;
+  plan->index = index_of(in);
   if (in.second) {
     // The tables speak of both at once; each half has one destination, its first operand.
     const Op* y = op.second;

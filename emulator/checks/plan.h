@@ -56,6 +56,9 @@ struct Part {
   const Op* op = nullptr;
 };
 
+/// Whether an index chooses the registers of this instruction, or those of the following ones.
+enum class Index : std::uint8_t { none, by_m0, on, off };
+
 enum class Counter : std::uint8_t { none, vm, vs, lds, scalar };  // lds and scalar: both lgkm
 
 /// Rows 64 * word + i for the bits i that are set.
@@ -81,6 +84,7 @@ struct Plan {
   bool flat = false;                // and on lgkm too
   bool loads = false;               // its written registers arrive later
   bool uses_scc = false, writes_scc = false;
+  Index index = Index::none;
   std::string out_of_range;  // a register beyond what the kernel allocated
 };
 

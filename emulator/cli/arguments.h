@@ -37,7 +37,6 @@ class Argument {
   ~Argument();
   Argument(Argument&&) = delete;
 
-  bool is_buffer() const { return buffer_; }
   const std::vector<std::byte>& value() const { return value_; }  // of a number: its bytes; of a buffer: its address
   /// The contents of an output as lines of text, at most `limit` elements; writes the file when one was named.
   std::string result(std::size_t limit) const;

@@ -108,6 +108,10 @@ int run(const Settings& s) {
     if (block > 1024) throw ArgumentError(fmt::format("--block {}: a workgroup has at most 1024 work-items", block));
     d.workgroup[i] = static_cast<std::uint16_t>(block);
   }
+  if (s.lds > emulator.chip().lds_bytes) {
+    throw ArgumentError(
+        fmt::format("--lds {}: {} has {} bytes", s.lds, emulator.chip().name, emulator.chip().lds_bytes));
+  }
   d.group_bytes = kernel.group_bytes + s.lds;
   d.private_bytes = kernel.private_bytes;
   std::mt19937 random(s.seed);
@@ -139,6 +143,11 @@ int run(const Settings& s) {
 
   const Outcome outcome = emulator.run(d);
   for (const Report& r : outcome.reports) fmt::print(stderr, "{}\n", r.text);
+  if (!outcome.reports.empty() && outcome.reports[0].kind == "bad-dispatch") return 1;
+  if ((s.trace || what.stop) && !trace->seen()) throw ArgumentError("--workgroup, --wave: the grid has no such wave");
+  if (what.stop && !trace->stopped()) {
+    throw ArgumentError(fmt::format("--stop {:#x}: the wave never came there", *what.stop));
+  }
   for (const auto& a : arguments) {
     if (a->is_output() && outcome.completed) fmt::print("{}", a->result(s.print));
   }

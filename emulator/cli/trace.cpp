@@ -51,6 +51,7 @@ std::uint64_t offset(const Wave& w, const Op& op) {
 
 void Trace::before(Wave& w, const Op& op) {
   if (!watched(w)) return;
+  seen_ = true;
   if (what_.stop && offset(w, op) == *what_.stop) {
     fmt::print(out_, "stopped before +{:#06x}  {}\n", offset(w, op), op.instruction->text);
     print_registers(w);
@@ -69,15 +70,15 @@ void Trace::after(Wave& w, const Op& op) {
 }
 
 void Trace::print_registers(const Wave& w) const {
+  auto print = [&](File file, int reg) {
+    fmt::print(out_, "{}", range_text(w, {file, static_cast<std::uint16_t>(reg), 1}, what_.lanes));
+  };
   for (int reg = 0; reg < kScalars; ++reg) {
-    if (reg < w.launch->sgprs || reg >= kVcc)
-      fmt::print(out_, "{}", range_text(w, {File::sgpr, static_cast<std::uint16_t>(reg), 1}, 1));
+    if (reg < w.launch->sgprs || reg >= kVcc) print(File::sgpr, reg);
   }
   fmt::print(out_, "      scc: {}\n", w.scc ? 1 : 0);
-  fmt::print(out_, "{}",
-             range_text(w, {File::vgpr, 0, static_cast<std::uint8_t>(std::min(255, w.launch->vgprs))}, what_.lanes));
-  fmt::print(out_, "{}",
-             range_text(w, {File::agpr, 0, static_cast<std::uint8_t>(std::min(255, w.launch->agprs))}, what_.lanes));
+  for (int reg = 0; reg < w.launch->vgprs; ++reg) print(File::vgpr, reg);
+  for (int reg = 0; reg < w.launch->agprs; ++reg) print(File::agpr, reg);
 }
 
 }  // namespace wavetile::emu

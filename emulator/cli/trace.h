@@ -22,13 +22,15 @@ class Trace final : public Monitor {
   void before(Wave& w, const Op& op) override;
   void after(Wave& w, const Op& op) override;
   bool stopped() const { return stopped_; }
+  /// The wave that was to be watched ran.
+  bool seen() const { return seen_; }
 
  private:
   bool watched(const Wave& w) const { return w.number == what_.wave && w.workgroup->id == what_.workgroup; }
   void print_registers(const Wave& w) const;
   What what_;
   std::FILE* out_;
-  bool stopped_ = false;
+  bool stopped_ = false, seen_ = false;
 };
 
 }  // namespace wavetile::emu

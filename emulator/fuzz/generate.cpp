@@ -99,6 +99,8 @@ int Generator::constant(Type type) {
   const bool splat = random_.percent(40);
   for (int i = 0; i < type.lanes; ++i)
     elements.push_back(splat ? first : static_cast<std::int64_t>(interesting(type.kind, random_)));
+  // LLVM takes -0.0 for 0 where it puts halves together.
+  if (vectors_ && type.is_float() && type.bits() == 16) std::ranges::replace(elements, 0x8000, 0);
   const int v = add(operation("constant"), type, {}, elements);
   visible_.pop_back();  // as an operand only: an output of it would show nothing
   used_[static_cast<std::size_t>(v)] = true;
@@ -164,7 +166,14 @@ void Generator::apply(const Operation& o) {
   if (o.form == Form::same) {
     type = any_type(o.kinds, division ? 64 : 256, o.vectors);
     if (type.lanes == 0) return;
-    for (int i = 0; i < o.count; ++i) arguments.push_back(argument(type, uniform));
+    // LLVM takes a vector's `x | -1` for x.
+    const std::string_view name = o.name;
+    const bool may_or =
+        type.lanes > 1 && type.in(kInts) && (name.find("or") != name.npos || name == "nand" || name == "set_bit");
+    for (int i = 0; i < o.count; ++i) {
+      arguments.push_back(may_or ? need_varying(type, uniform) : argument(type, uniform));
+      if (may_or && constants_.contains(arguments.back())) return;
+    }
   } else if (o.form == Form::fixed) {
     for (Type t : o.parameters) arguments.push_back(argument(t, uniform));
     if (o.unknown_argument) {

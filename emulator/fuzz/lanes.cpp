@@ -228,10 +228,12 @@ void add_uniform(std::vector<Operation>& t) {
     Operation reduce = word("wave_reduce", kind, 1, "");
     // LLVM takes the sum of a constant for the constant, and may know that %item is equal to the argument.
     const std::string varied = "$x9 = xor i32 $0, %item\n";
-    reduce.amd = varied + "$r = call i32 @llvm.amdgcn.wave.reduce." + name + ".i32(i32 $x9, i32 0)";
+    // Its loop may be put where SCC is alive: here it is not.
+    reduce.amd = varied + "$x8 = call i32 @llvm.amdgcn.wave.reduce." + name +
+                 ".i32(i32 $x9, i32 0)\n$r = call i32 asm sideeffect \"\", \"=s,0,~{scc}\"(i32 $x8)";
     reduce.host = varied + "$x1 = zext i32 $x9 to i64\n$x3 = " + ask(kind, "$x1", "0") + "\n$r = trunc i64 $x3 to i32";
     reduce.weight = 1, reduce.unknown_argument = true;
-    reduce.broken = kAllChips, reduce.broken_levels = 1;  // its loop is put where SCC is alive
+    reduce.broken = kAllChips, reduce.broken_levels = 1;  // there that does not help
     t.push_back(reduce);
     reduce.name = "wave_reduce_uniform", reduce.uniform_arguments = true;
     for (std::string* text_of : {&reduce.amd, &reduce.host})

@@ -49,7 +49,7 @@ bool enter_global(Wave& w, const Op& op, const Access& access) {
       const Allocation* found = memory.find(at, access.bytes);
       if (!found || (writes && !found->writable)) {
         const std::string what = memory.explain(at, access.bytes);
-        const bool freed = !found && what.find("freed") != std::string::npos;
+        const bool freed = !found && what.ends_with("which was freed");
         fault(w, op,
               found   ? "read-only-write"
               : freed ? "use-after-free"
@@ -74,7 +74,7 @@ bool enter_lds(Wave& w, const Op& op, Access& access) {
       const std::uint64_t at = access.address[lane];
       if (at <= size && access.bytes <= size - at) continue;
       access.mask &= ~(std::uint64_t{1} << lane);
-      if (!w.launch->monitor) continue;
+      if (!w.launch->checks) continue;
       fault(w, op, "lds-out-of-bounds",
             fmt::format("{} of {} bytes at {:#x} of LDS, of which the workgroup has {} bytes",
                         access.kind == AccessKind::load ? "read" : "write", access.bytes, at, size),

@@ -17,8 +17,10 @@ void set_what(Wave& w, U what) { w.set_scalar(kM0, (w.s[kM0] & ~U{0xf000}) | wha
 
 bool shift(Wave& w, const Op& op, std::uint16_t& row) {
   const U moved = row + (w.s[kM0] & 0xff);
-  if (moved >= kVgprs) {
-    fault(w, op, "register-out-of-range", fmt::format("the index {} moves v{} to v{}", w.s[kM0] & 0xff, row, moved));
+  if (moved >= static_cast<U>(w.launch->vgprs)) {
+    fault(w, op, "register-out-of-range",
+          fmt::format("the index {} moves v{} to v{}: the wave has {} vector registers", w.s[kM0] & 0xff, row, moved,
+                      w.launch->vgprs));
     return false;
   }
   row = static_cast<std::uint16_t>(moved);

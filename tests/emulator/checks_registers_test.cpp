@@ -2,6 +2,7 @@
 // not, with the report at the right instruction.
 #include <gmock/gmock.h>
 
+#include "tests/emulator/compiler.h"
 #include "tests/emulator/kernel_run.h"
 
 namespace wavetile::emu::testing {
@@ -46,6 +47,76 @@ TEST(ChecksRegisters, MovesPassUndefinedBitsOn) {
   EXPECT_THAT(reports("v_mov_b32 v3, v5\nv_mov_b32 v4, v3\nv_add_f32 v6, v4, v4"),
               ElementsAre("uninitialised-register: v_add_f32_e32 v6, v4, v4"));
   EXPECT_THAT(reports("s_mov_b64 s[8:9], s[10:11]\ns_mov_b32 s8, 0\ns_add_i32 s12, s8, 1"), IsEmpty());
+}
+
+TEST(ChecksRegisters, IndicesChooseRegisters) {
+  // v5 is written, and v2 is not; then the other way round.
+  const std::string write = "s_mov_b32 m0, 3\nv_movreld_b32 v2, 1.0\n", read = "v_movrels_b32 v9, v2\n";
+  EXPECT_THAT(reports(write + "v_add_f32 v6, v5, v5"), IsEmpty());
+  EXPECT_THAT(reports(write + "v_add_f32 v6, v2, v2"), ElementsAre("uninitialised-register: v_add_f32_e32 v6, v2, v2"));
+  EXPECT_THAT(reports(write + read + "v_add_f32 v6, v9, v9"), IsEmpty());
+  EXPECT_THAT(reports(write + "s_mov_b32 m0, 2\n" + read + "v_add_f32 v6, v9, v9"),
+              ElementsAre("uninitialised-register: v_add_f32_e32 v6, v9, v9"));
+  EXPECT_THAT(reports("v_mov_b32 v3, 0\nv_mov_b32 v5, 1\ns_mov_b32 m0, 0x10002\nv_swaprel_b32 v2, v3\n"
+                      "v_add_nc_u32 v6, v3, v5"),
+              IsEmpty());
+  EXPECT_THAT(reports("s_mov_b32 m0, 3\ns_movreld_b32 s8, 1\ns_movrels_b32 s12, s8\ns_add_i32 s13, s11, s12"),
+              IsEmpty());
+  EXPECT_THAT(reports("s_mov_b32 m0, 3\ns_movreld_b32 s8, 1\ns_bcnt1_i32_b32 s13, s8"),
+              ElementsAre("uninitialised-register: s_bcnt1_i32_b32 s13, s8"));
+  KernelRun no_index = kernel(read);
+  EXPECT_THAT(found(run_kernel(no_index)), ElementsAre("register-out-of-range: v_movrels_b32_e32 v9, v2",
+                                                       "uninitialised-register: v_movrels_b32_e32 v9, v2"));
+}
+
+TEST(ChecksRegisters, IndicesOfCdna3ChooseRegisters) {
+  const std::string to = "s_mov_b32 s8, 3\ns_set_gpr_idx_on s8, gpr_idx(DST)\nv_mov_b32 v2, 1.0\ns_set_gpr_idx_off\n",
+                    from = "s_set_gpr_idx_on s8, gpr_idx(SRC0)\nv_mov_b32 v9, v2\ns_set_gpr_idx_off\n";
+  EXPECT_THAT(reports(to + "v_add_f32 v6, v5, v5", "gfx942"), IsEmpty());
+  EXPECT_THAT(reports(to + "v_add_f32 v6, v2, v2", "gfx942"),
+              ElementsAre("uninitialised-register: v_add_f32_e32 v6, v2, v2"));
+  EXPECT_THAT(reports(to + from + "v_add_f32 v6, v9, v9", "gfx942"), IsEmpty());
+  EXPECT_THAT(reports(to + "s_mov_b32 s8, 2\n" + from + "v_add_f32 v6, v9, v9", "gfx942"),
+              ElementsAre("uninitialised-register: v_add_f32_e32 v6, v9, v9"));
+  // The kernel has 32 registers.
+  KernelRun r = kernel("s_mov_b32 s8, 30\n" + from, "gfx942");
+  EXPECT_THAT(found(run_kernel(r)), ElementsAre("register-out-of-range: v_mov_b32_e32 v9, v2"));
+}
+
+// Registers of a vector of eight are written one by one in a loop.
+TEST(ChecksRegisters, VectorsByElement) {
+  for (const std::string chip : {"gfx1151", "gfx942"}) {
+    KernelRun r;
+    r.chip = chip;
+    r.items = 64;
+    r.file = compile_ir(chip, R"(
+define amdgpu_kernel void @k(ptr addrspace(1) %out, i32 %n) #0 {
+entry:
+  %x = call i32 @llvm.amdgcn.workitem.id.x()
+  br label %loop
+loop:
+  %i = phi i32 [0, %entry], [%next, %loop]
+  %v = phi <8 x i32> [poison, %entry], [%w, %loop]
+  %y = add i32 %x, %i
+  %w = insertelement <8 x i32> %v, i32 %y, i32 %i
+  %next = add i32 %i, 1
+  %more = icmp ult i32 %next, 8
+  br i1 %more, label %loop, label %done
+done:
+  %e = extractelement <8 x i32> %w, i32 %n
+  %to = getelementptr i32, ptr addrspace(1) %out, i32 %x
+  store i32 %e, ptr addrspace(1) %to
+  ret void
+}
+declare i32 @llvm.amdgcn.workitem.id.x()
+attributes #0 = { "amdgpu-flat-work-group-size"="64,64" "amdgpu-implicitarg-num-bytes"="0" "amdgpu-no-workitem-id-y" "amdgpu-no-workitem-id-z" }
+)");
+    r.buffers = {{std::vector<std::uint32_t>(64), false}};
+    r.scalars = {5};
+    const Outcome o = run_kernel(r);
+    EXPECT_TRUE(o.completed && o.reports.empty()) << chip << "\n" << texts(o);
+    EXPECT_EQ(r.buffers[0].words[7], 12u);
+  }
 }
 
 TEST(ChecksRegisters, BitsThatAreMaskedOffDoNotCount) {

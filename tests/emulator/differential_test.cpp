@@ -14,7 +14,7 @@
 namespace wavetile::fuzz {
 namespace {
 
-constexpr std::uint64_t kPrograms = 1000, kPart = 40;
+constexpr std::uint64_t kPrograms = 800, kPart = 40;
 
 std::uint64_t seed() {
   const char* s = std::getenv("WAVETILE_SEED");

@@ -343,6 +343,52 @@ TEST_P(Machine, EveryWorkItemRunsOnce) {
   }
 }
 
+// A kernel that asks for x alone is given x alone, in a grid of two dimensions too.
+TEST_P(Machine, IdsThatTheKernelDidNotAskForAreZero) {
+  Prepared s(R"(
+define amdgpu_kernel void @k(ptr addrspace(1) %p) #0 {
+  %x = call range(i32 0, 64) i32 @llvm.amdgcn.workitem.id.x()
+  %to = getelementptr i32, ptr addrspace(1) %p, i32 %x
+  %old = atomicrmw add ptr addrspace(1) %to, i32 1 monotonic
+  ret void
+}
+attributes #0 = { "amdgpu-flat-work-group-size"="1,64" "amdgpu-no-workitem-id-y" "amdgpu-no-workitem-id-z" }
+)",
+             chip(GetParam()));
+  const Outcome o = s.run({8, 8, 1}, {8, 8, 1});
+  ASSERT_TRUE(o.completed) << o.reports[0].text;
+  for (std::size_t i = 0; i < 16; ++i) EXPECT_EQ(s.words[i], i < 8 ? 8u : 0u) << i;
+}
+
+// What lld fills in: constants of the module, variables, functions that are called.
+TEST_P(Machine, LinkedAddresses) {
+  Prepared s(R"(
+@table = internal addrspace(4) constant [4 x i32] [i32 11, i32 22, i32 33, i32 44], align 4
+@variable = internal addrspace(1) global i32 5, align 4
+define internal i32 @twice(i32 %x) noinline {
+  %y = mul i32 %x, 2
+  ret i32 %y
+}
+define amdgpu_kernel void @k(ptr addrspace(1) %p) #0 {
+  %x = call i32 @llvm.amdgcn.workitem.id.x()
+  %low = and i32 %x, 3
+  %from = getelementptr i32, ptr addrspace(4) @table, i32 %low
+  %v = load i32, ptr addrspace(4) %from
+  %g = load volatile i32, ptr addrspace(1) @variable
+  %sum = add i32 %v, %g
+  %r = call i32 @twice(i32 %sum)
+  %to = getelementptr i32, ptr addrspace(1) %p, i32 %x
+  store i32 %r, ptr addrspace(1) %to
+  ret void
+}
+attributes #0 = { "amdgpu-flat-work-group-size"="64,64" }
+)",
+             chip(GetParam()));
+  const Outcome o = s.run({64, 1, 1}, {64, 1, 1});
+  ASSERT_TRUE(o.completed) << o.reports[0].text;
+  for (std::uint32_t i = 0; i < 64; ++i) EXPECT_EQ(s.words[i], 2 * (11 * (i % 4 + 1) + 5)) << i;
+}
+
 TEST_P(Machine, RefusesWhatTheHardwareWould) {
   Prepared s(kIds, chip(GetParam()));
   const auto refused = [&](const char* why) {
@@ -360,6 +406,9 @@ TEST_P(Machine, RefusesWhatTheHardwareWould) {
   s.dispatch.group_bytes = 1 << 20;
   refused("1048576 bytes of LDS");
   s.dispatch.group_bytes = 0;
+  s.dispatch.private_bytes = 4000000000;
+  refused("bytes of scratch a work-item");
+  s.dispatch.private_bytes = 0;
   s.dispatch.kernarg = 16;
   refused("kernel arguments at 0x10");
   s.dispatch.kernel_object = 64;

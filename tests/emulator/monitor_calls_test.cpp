@@ -114,6 +114,7 @@ TEST(MonitorCalls, LdsOutOfBoundsIsReported) {
   Recorder r;
   Wave& w = b.make("ds_load_b32 v4, v1");
   w.row(1)[9] = 61;
+  b.fragment->launch.checks = true;
   b.fragment->launch.monitor = &r;
   EXPECT_FALSE(b.go());
   EXPECT_EQ(b.kind(), "lds-out-of-bounds");
