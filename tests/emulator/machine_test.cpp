@@ -205,19 +205,20 @@ TEST_P(Machine, WhoHasWaitedMayComputeForLong) {
 TEST_P(Machine, ADispatchMayWaitForASlowOne) {
   Prepared s(kWaitAndCount, one_second(GetParam()));
   s.words[0] = s.words[3] = 1;
-  std::uint64_t second = reinterpret_cast<std::uint64_t>(&s.words[2]);  // waits for what the first stores last
-  s.emulator.memory().add(&second, sizeof second, "arguments of the second", false, true);
+  // The second waits for what the first stores last.
+  std::uint64_t second[40] = {reinterpret_cast<std::uint64_t>(&s.words[2])};
+  s.emulator.memory().add(second, sizeof second, "arguments of the second", false, true);
   Dispatch d = s.dispatch;
   d.grid = {64, 1, 1};
   d.workgroup = {64, 1, 1};
-  d.kernarg = reinterpret_cast<std::uint64_t>(&second);
+  d.kernarg = reinterpret_cast<std::uint64_t>(second);
   Outcome waited;
   std::thread end = later(s.words[1], 1800);
   std::thread other([&] { waited = s.emulator.run(d); });
   const Outcome slow = s.run({64, 1, 1}, {64, 1, 1});
   other.join();
   end.join();
-  s.emulator.memory().remove(&second);
+  s.emulator.memory().remove(second);
   EXPECT_TRUE(slow.completed && waited.completed) << (waited.reports.empty() ? "" : waited.reports[0].text);
 }
 
