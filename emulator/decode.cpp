@@ -246,6 +246,15 @@ void parse_line(std::string_view line, Instruction& in) {
   if (in.has("dpp8")) in.encoding = Encoding::dpp8;
 }
 
+// LLVM 22 loses a bit of the last lane's where it prints v_fma_mixlo_f16 and v_fma_mixhi_f16. The control word is the
+// last.
+void correct_quad_perm(Instruction& in) {
+  const auto m = std::ranges::find(in.modifiers, "quad_perm", &Modifier::name);
+  if (in.encoding != Encoding::dpp16 || m == in.modifiers.end()) return;
+  const std::uint8_t control = in.raw.at(in.raw.size() - 3);
+  for (std::size_t i = 0; i < m->values.size(); ++i) m->values[i] = control >> (2 * i) & 3;
+}
+
 std::string one_line(std::string_view text) {
   std::string line;
   for (char c : text) {
@@ -307,6 +316,7 @@ std::optional<Instruction> Decoder::decode(std::span<const std::byte> code, std:
   in.text = one_line(printed);
   const auto pair = in.text.find(" :: ");
   parse_line(std::string_view(in.text).substr(0, pair), in);
+  correct_quad_perm(in);
   if (pair != in.text.npos) {
     in.second = std::make_unique<Instruction>();
     in.second->address = address;

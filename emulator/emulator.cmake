@@ -34,6 +34,7 @@ endif()
 wavetile_library(emulator_cli emulator/cli)
 target_link_libraries(wavetile_emulator_cli PUBLIC wavetile_emulator PRIVATE fmt::fmt)
 wavetile_program(wavetile-emu emulator/cli/emu_main.cpp)
+install(TARGETS wavetile-emu)
 target_link_libraries(wavetile-emu PRIVATE wavetile_emulator_cli CLI11::CLI11 fmt::fmt
                                            wavetile_version)
 

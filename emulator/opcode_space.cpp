@@ -2,6 +2,7 @@
 // operand of each register file legal, because the disassembler refuses, say, a vector register as a lane select.
 #include "emulator/opcode_space.h"
 
+#include <algorithm>
 #include <array>
 #include <cstring>
 #include <functional>
@@ -14,11 +15,16 @@ using Words = std::array<std::uint32_t, 4>;
 
 constexpr std::uint32_t kVgpr0 = 256, kDpp16 = 0xfa, kDpp8 = 0xe9, kSdwa = 0xf9, kExecLow = 126, kLiteral = 0x1234;
 
-// Of no use to a compute kernel, though in the tables of encodings that have others.
+// In the tables, but nothing that LLVM puts into a compute kernel: graphics and ray tracing (interpolation, parameter
+// loads, typed buffers, ordered counts, BVH stacks, GS registers), global wave sync, scalar stores and atomics and the
+// scalar scratch of other GFX9 chips, probes of address translation, and v_illegal, which is no instruction.
 bool excluded(std::string_view mnemonic) {
-  return mnemonic.substr(0, 7) == "ds_gws_" || mnemonic == "ds_ordered_count" ||
-         mnemonic.find("interp") != std::string_view::npos || mnemonic.substr(0, 10) == "lds_param_" ||
-         mnemonic.substr(0, 7) == "tbuffer" || mnemonic.find("_format_") != std::string_view::npos;
+  static constexpr std::string_view kPrefixes[] = {
+      "ds_gws_",         "ds_ordered_count", "ds_bvh_stack", "ds_add_gs_reg",    "ds_sub_gs_reg",
+      "lds_param_",      "tbuffer",          "s_atomic_",    "s_buffer_atomic_", "s_store_",
+      "s_buffer_store_", "s_scratch_",       "s_atc_probe",  "s_dcache_discard", "v_illegal"};
+  return mnemonic.find("interp") != std::string_view::npos || mnemonic.find("_format_") != std::string_view::npos ||
+         std::ranges::any_of(kPrefixes, [&](std::string_view p) { return mnemonic.starts_with(p); });
 }
 
 class Walker {
@@ -40,7 +46,8 @@ class Walker {
   }
 
  private:
-  void add(const Instruction& in, bool second, const std::array<std::byte, sizeof(Words)>& bytes, std::size_t size = 0) {
+  void add(const Instruction& in, bool second, const std::array<std::byte, sizeof(Words)>& bytes,
+           std::size_t size = 0) {
     if (excluded(in.mnemonic)) return;
     const std::string name = opcode_class(chip_, in, second);
     if (name.empty()) return;
@@ -188,18 +195,31 @@ std::string opcode_class(const Chip& chip, const Instruction& in, bool second_ha
   if (word >> 30 == 0b10) return scalar_class(word);
   const std::uint32_t source0 = dword(in, 1) & 0x1ff;
   switch (word >> 26) {
-    case 0b110000: return cdna ? "SMEM" : "";
-    case 0b110011: return cdna || word >> 24 != 0xcc ? "" : form("VOP3P", source0, family);
-    case 0b110100: return !cdna ? "" : word >> 23 != 0b110100111 ? "VOP3" : in.mnemonic.find("mfma") != std::string::npos || in.mnemonic.find("smfmac") != std::string::npos || in.mnemonic.find("accvgpr") != std::string::npos ? "VOP3P-MAI" : "VOP3P";
-    case 0b110101: return cdna ? "" : form("VOP3", source0, family);
-    case 0b110110: return "DS";
+    case 0b110000:
+      return cdna ? "SMEM" : "";
+    case 0b110011:
+      return cdna || word >> 24 != 0xcc ? "" : form("VOP3P", source0, family);
+    case 0b110100:
+      return !cdna                       ? ""
+             : word >> 23 != 0b110100111 ? "VOP3"
+             : in.mnemonic.find("mfma") != std::string::npos || in.mnemonic.find("smfmac") != std::string::npos ||
+                     in.mnemonic.find("accvgpr") != std::string::npos
+                 ? "VOP3P-MAI"
+                 : "VOP3P";
+    case 0b110101:
+      return cdna ? "" : form("VOP3", source0, family);
+    case 0b110110:
+      return "DS";
     case 0b110111: {
       static constexpr std::array<const char*, 4> kSegments{"FLAT", "SCRATCH", "GLOBAL", ""};
       return kSegments[word >> (cdna ? 14 : 16) & 3];
     }
-    case 0b111000: return "MUBUF";
-    case 0b111101: return cdna ? "" : "SMEM";
-    default: return "";
+    case 0b111000:
+      return "MUBUF";
+    case 0b111101:
+      return cdna ? "" : "SMEM";
+    default:
+      return "";
   }
 }
 

@@ -17,8 +17,8 @@ struct OpcodeClass {
   std::map<std::string, std::vector<std::byte>> mnemonics;
 };
 
-/// The compute classes of `chip`. Left out, because no compute kernel has them: image, export, interpolation, LDS
-/// parameter loads, typed buffers, global wave sync, ordered count.
+/// The classes that compute kernels use. Left out: image, export, interpolation, typed buffers, and what
+/// opcode_space.cpp lists with its reasons.
 std::vector<OpcodeClass> opcode_space(const Chip& chip, int lanes);
 /// The class in which opcode_space() lists an instruction; of a dual instruction give the half and which it is.
 std::string opcode_class(const Chip& chip, const Instruction& instruction, bool second_half = false);

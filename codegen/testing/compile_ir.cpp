@@ -109,6 +109,14 @@ class Jit : public HostCode {
   std::unique_ptr<llvm::orc::LLJIT> jit_;
 };
 
+// The same instructions on every machine, and none of those that do not do what the IR says: AVX-512's conversions to
+// bf16 flush denormals.
+std::string reference_cpu() {
+  if (!llvm::Triple(llvm::sys::getProcessTriple()).isX86()) return llvm::sys::getHostCPUName().str();
+  const auto features = llvm::sys::getHostCPUFeatures();
+  return features.lookup("avx2") && features.lookup("fma") ? "x86-64-v3" : "x86-64";
+}
+
 }  // namespace
 
 std::vector<char> compile_code_object(const std::string& ir, const std::string& chip, int lanes, IrEffort effort) {
@@ -123,10 +131,7 @@ std::string compile_assembly(const std::string& ir, const std::string& chip, int
 std::unique_ptr<HostCode> compile_host(const std::string& ir, std::span<const HostSymbol> symbols, IrEffort effort) {
   static const bool once = !llvm::InitializeNativeTarget() && !llvm::InitializeNativeTargetAsmPrinter();
   if (!once) throw InternalError("LLVM has no code generator for this machine");
-  std::string features;
-  for (const auto& f : llvm::sys::getHostCPUFeatures())
-    features += (features.empty() ? "" : ",") + std::string(f.second ? "+" : "-") + f.first().str();
-  auto tm = machine(llvm::sys::getProcessTriple(), llvm::sys::getHostCPUName().str(), features, effort.generate);
+  auto tm = machine(llvm::sys::getProcessTriple(), reference_cpu(), "", effort.generate);
   llvm::LLVMContext context;
   auto module = parse(ir, context, *tm);
   optimise_all(*module, *tm, effort.optimise);

@@ -3,6 +3,7 @@
 // Lanes that access consecutive bytes are taken together, so that a coalesced access costs a look at each line.
 #include <algorithm>
 #include <bit>
+#include <cstring>
 
 #include <fmt/format.h>
 
@@ -33,18 +34,14 @@ std::uint32_t spread(std::uint32_t bytes) {
 }
 
 // A read-modify-write, or a load or store that the memory model makes atomic.
+constexpr std::size_t kMostSuspects = 64;
 constexpr unsigned kPlain = 0, kPerhaps = 1, kAtomic = 2;
 
 }  // namespace
 
-std::uint64_t Checks::shadow_address(const Wave& w, const Access& a, int lane) const {
-  return a.space == Space::scratch ? static_cast<std::uint64_t>(lane) * w.launch->private_bytes + a.address[lane]
-                                   : a.address[lane];
-}
-
 std::vector<Checks::Run>& Checks::runs(const Wave& w, const Access& a) {
   runs_.clear();
-  const bool may_repeat = a.kind == AccessKind::load && a.space != Space::scratch;  // lanes that read the same
+  const bool may_repeat = a.kind == AccessKind::load;  // lanes that read the same
   std::uint64_t mask = a.mask;
   // Matrix fragments are read twice or four times, each by 16 lanes.
   for (int first = 16; may_repeat && first < w.lanes && a.address[first] == a.address[0]; first += 16) {
@@ -54,7 +51,7 @@ std::vector<Checks::Run>& Checks::runs(const Wave& w, const Access& a) {
   }
   for (std::uint64_t left = mask; left != 0; left &= left - 1) {
     const int lane = std::countr_zero(left);
-    const std::uint64_t at = shadow_address(w, a, lane);
+    const std::uint64_t at = a.address[lane];
     if (!runs_.empty()) {
       Run& r = runs_.back();
       if (at == r.end && r.end - r.begin + a.bytes <= kPageBytes) {
@@ -70,7 +67,6 @@ std::vector<Checks::Run>& Checks::runs(const Wave& w, const Access& a) {
 
 Checks::Place Checks::place(const Wave& w, const Access& a, const Run& r) {
   if (a.space == Space::lds) return {&state(*w.workgroup).lds, r.begin, true};
-  if (a.space == Space::scratch) return {state(w).scratch.get(), r.begin, true};
   const Memory& memory = *w.launch->memory;
   const std::uint64_t version = memory.version();
   if (version != last_version_ || !last_ || r.begin < last_->begin || r.end > last_->end) {
@@ -92,9 +88,9 @@ unsigned Checks::level(const Access& a) const {
 
 void Checks::access(Wave& w, const Op& op, const Access& a) {
   WaveState& s = state(w);
-  if (a.mask == 0 || (a.space == Space::scratch && !s.scratch)) return;
+  if (a.mask == 0) return;
+  if (a.space == Space::scratch) return scratch(w, op, a);
   const bool lds = a.space == Space::lds;
-  const bool shared = a.space != Space::scratch;
   const Plan& p = *current_;
   const auto stream = a.space == Space::constant                     ? 3
                       : lds && (p.counter == Counter::lds || p.flat) ? 2
@@ -112,7 +108,7 @@ void Checks::access(Wave& w, const Op& op, const Access& a) {
     const std::uint64_t length = r.end - r.begin;
     if (a.kind != AccessKind::store) written &= at.shadow->all_written(at.offset, length);
     if (a.kind != AccessKind::load && defined) at.shadow->set_written(at.offset, length, true);
-    if (!shared || !at.writable) continue;
+    if (!at.writable) continue;
     if (atomicity == kAtomic && a.kind != AccessKind::store) {
       // Before this access takes its place as the last write.
       for (std::uint64_t i = 0; i < length; i += a.bytes) {
@@ -130,24 +126,66 @@ void Checks::access(Wave& w, const Op& op, const Access& a) {
       done += n;
     }
   }
-  if (a.kind != AccessKind::load && shared) clocks_.publish(*s.clock, s.waits);
+  if (a.kind != AccessKind::load) clocks_.publish(*s.clock, s.waits);
   if (!written) load_undefined(w, op, a);
+  if (a.kind == AccessKind::atomic && !s.suspects.empty()) {
+    std::erase_if(s.suspects, [&](const auto& suspect) {
+      for (std::uint64_t left = a.mask; left != 0; left &= left - 1) {
+        if (suspect.first - a.address[std::countr_zero(left)] < a.bytes) return true;
+      }
+      return false;
+    });
+  }
   if (check.found()) race(w, op, a, check);
-  if (check.overlap() && shared) overlap(w, op, a);
+  if (check.overlap()) overlap(w, op, a);
   if (stale_ && a.space == Space::global && a.kind != AccessKind::load) caches_.write(w, a);
 }
 
 // --- what nothing wrote
 
+namespace {
+
+bool sign_extends(const Op& op) {
+  const std::string& name = op.instruction->mnemonic;
+  return name.find("_i8") != name.npos || name.find("_i16") != name.npos || name.find("sbyte") != name.npos ||
+         name.find("sshort") != name.npos;
+}
+std::uint32_t half_mask(Half h) { return h == Half::low ? 0xffff : h == Half::high ? 0xffff0000u : 0xffffffffu; }
+
+}  // namespace
+
+// Scratch is its lane's alone: bits go there and come back.
+void Checks::scratch(const Wave& w, const Op& op, const Access& a) {
+  WaveState& s = state(w);
+  for (int lane = w.lanes - 1; lane >= 0; --lane) {
+    if ((a.mask >> lane & 1) == 0) continue;
+    std::uint8_t* undefined =
+        s.scratch.data() + std::size_t{w.launch->private_bytes} * static_cast<std::size_t>(lane) + a.address[lane];
+    for (std::uint32_t first = 0; first < a.bytes; first += 4) {
+      const std::uint32_t n = std::min<std::uint32_t>(4, a.bytes - first);
+      const int reg = a.row + static_cast<int>(first / 4);
+      const int shift = a.half == Half::high ? 16 : 0;
+      std::uint32_t bits = 0;
+      if (a.kind != AccessKind::load) {
+        bits = s.registers.bits(reg, lane) >> shift;
+        std::memcpy(undefined + first, &bits, n);
+        continue;
+      }
+      std::memcpy(&bits, undefined + first, n);
+      if (bits == 0) continue;
+      if (sign_extends(op)) bits = ~std::uint32_t{0};
+      s.registers.set(reg, lane, half_mask(a.half), bits << shift);
+      s.registers.origin[static_cast<std::size_t>(reg)] = {&op, "scratch", a.address[lane] + first};
+    }
+  }
+}
+
 void Checks::load_undefined(const Wave& w, const Op& op, const Access& a) {
   RegisterState& registers = state(w).registers;
-  const std::string& name = op.instruction->mnemonic;
-  const bool sign_extends = name.find("_i8") != name.npos || name.find("_i16") != name.npos ||
-                            name.find("sbyte") != name.npos || name.find("sshort") != name.npos;
   // Downwards, so that the origin is that of the first lane.
   for (int lane = w.lanes - 1; lane >= 0; --lane) {
     if ((a.mask >> lane & 1) == 0) continue;
-    const std::uint64_t at = shadow_address(w, a, lane);
+    const std::uint64_t at = a.address[lane];
     const Place place_of = place(w, a, {at, at + a.bytes, lane});
     if (!place_of.shadow) continue;
     for (std::uint32_t first = 0; first < a.bytes; first += 4) {
@@ -162,15 +200,14 @@ void Checks::load_undefined(const Wave& w, const Op& op, const Access& a) {
         continue;
       }
       std::uint32_t bits = spread(missing);
-      if (sign_extends) bits = ~std::uint32_t{0};
+      if (sign_extends(op)) bits = ~std::uint32_t{0};
       const int reg = a.row + static_cast<int>(first / 4);
       if (a.space == Space::constant) {
         registers.set_scalar(reg, bits);
         registers.scalar_origin[static_cast<std::size_t>(reg)] = origin;
         continue;
       }
-      const std::uint32_t half = a.half == Half::low ? 0xffff : a.half == Half::high ? 0xffff0000u : 0xffffffffu;
-      registers.set(reg, lane, half, a.half == Half::high ? bits << 16 : bits);
+      registers.set(reg, lane, half_mask(a.half), a.half == Half::high ? bits << 16 : bits);
       registers.origin[static_cast<std::size_t>(reg)] = origin;
     }
   }
@@ -186,7 +223,7 @@ bool Checks::store_undefined(const Wave& w, const Op& op, const Access& a) {
   if ((undefined & a.mask) == 0) return false;
   for (std::uint64_t left = a.mask; left != 0; left &= left - 1) {
     const int lane = std::countr_zero(left);
-    const std::uint64_t at = shadow_address(w, a, lane);
+    const std::uint64_t at = a.address[lane];
     const Place to = place(w, a, {at, at + a.bytes, lane});
     if (!to.shadow) continue;
     std::uint32_t good = 0;  // bytes
@@ -245,7 +282,17 @@ bool Checks::changes_nothing(const Wave& w, const Access& a, std::uint64_t addre
 void Checks::race(const Wave& w, const Op& op, const Access& a, const RaceCheck& check) {
   const Race& r = check.race();
   if (r.mine_writes && r.other_writes && changes_nothing(w, a, r.address)) return;
-  if (!first_time(w, op, "race")) return;
+  const bool suspect = !r.mine_writes && r.other.level() == kAtomic;
+  auto& suspects = state(w).suspects;
+  if (suspect) {
+    const auto same = [&](const auto& s) {
+      return s.first == r.address && s.second.address == op.instruction->address;
+    };
+    // A scalar load begins the loop where the place is the same for all lanes.
+    if (suspects.size() >= kMostSuspects || std::ranges::any_of(suspects, same)) return;
+  } else if (!first_time(w, op, "race")) {
+    return;
+  }
   const std::uint32_t number = r.other.wave();
   const auto per_group = static_cast<std::uint32_t>(clocks_.waves_per_workgroup());
   const std::uint32_t group = number / per_group;
@@ -258,10 +305,24 @@ void Checks::race(const Wave& w, const Op& op, const Access& a, const RaceCheck&
     if (const Op* other = w.launch->program->at(pc)) more += fmt::format("   at {}\n", where(w, *other));
   }
   if (a.space != Space::lds) more += fmt::format("   in {}\n", w.launch->memory->explain(r.address, 4));
+  if (suspect) {
+    Report report = make_report(
+        w, &op, "race", fmt::format("reads {} that another wave changed atomically, and nothing orders the two", space),
+        r.lane, r.address);
+    report.text += more;
+    suspects.emplace_back(r.address, std::move(report));
+    return;
+  }
   report(w, op, "race",
          fmt::format("{} {} that another wave {} and nothing orders the two", r.mine_writes ? "writes" : "reads", space,
                      r.other_writes ? "wrote," : "read,"),
          more, r.lane, r.address);
+}
+
+// A compare-and-swap of the same place follows, or the loads were races.
+void Checks::settle(Wave& w) {
+  for (auto& [address, report] : state(w).suspects) w.launch->sink->add(std::move(report));
+  state(w).suspects.clear();
 }
 
 // Two lanes of a store met: a race if what they store differs.

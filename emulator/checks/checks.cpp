@@ -51,15 +51,15 @@ void Checks::wave_begin(Wave& w, const std::vector<RegisterRange>& written) {
   auto s = std::make_unique<WaveState>(w, written);
   s->clock = clocks_.wave_begin(g.number, w.number, g.start);
   s->alive = w.exec;
-  if (launch_->private_bytes != 0) {
-    s->scratch =
-        std::make_unique<Shadow>(std::uint64_t{launch_->private_bytes} * static_cast<std::uint64_t>(w.lanes), false);
-  }
+  s->scratch.assign(std::size_t{launch_->private_bytes} * static_cast<std::size_t>(w.lanes), 0xff);
   w.checks = s.get();
   g.waves.push_back(std::move(s));
 }
 
-void Checks::wave_end(Wave& w) { state(w).left_out = 0; }
+void Checks::wave_end(Wave& w) {
+  state(w).left_out = 0;
+  settle(w);
+}
 
 void Checks::before(Wave& w, const Op& op) {
   const Plan& p = plan(w, op);
@@ -117,6 +117,7 @@ void Checks::cache(Wave& w, const Op&, CacheOp what, bool, bool sc1) {
 void Checks::barrier_arrive(Wave& w, const Op& op) {
   WaveState& s = state(w);
   s.barrier = &op;
+  settle(w);
   ++s.barriers;
   if (const std::uint64_t off = s.alive & ~w.exec; off != 0 && s.left_out == 0) {
     s.left_out = off;

@@ -57,11 +57,16 @@ class Checks final : public Monitor {
     RegisterState registers;
     Waits waits;
     WaveClock* clock = nullptr;
-    std::unique_ptr<Shadow> scratch;
+    // The undefined bits of every byte of scratch: registers are spilled there, lane masks of which only some bits are
+    // defined among them.
+    std::vector<std::uint8_t> scratch;
     std::uint64_t alive = 0;     // lanes at the beginning
     std::uint64_t left_out = 0;  // lanes that were off at a barrier
     const Op *left_out_of = nullptr, *barrier = nullptr;
     int barriers = 0;
+    // Plain loads of what another wave changes atomically. LLVM begins loops of compare-and-swap with them; they are
+    // races unless that follows.
+    std::vector<std::pair<std::uint64_t, Report>> suspects;
   };
   struct GroupState {
     GroupState(std::size_t lds_bytes, std::uint32_t number) : lds(lds_bytes, false), number(number) {}
@@ -101,9 +106,11 @@ class Checks final : public Monitor {
   // --- accesses.cpp
   std::vector<Run>& runs(const Wave& w, const Access& a);
   Place place(const Wave& w, const Access& a, const Run& r);
+  void scratch(const Wave& w, const Op& op, const Access& a);
   void load_undefined(const Wave& w, const Op& op, const Access& a);
   bool store_undefined(const Wave& w, const Op& op, const Access& a);
   void race(const Wave& w, const Op& op, const Access& a, const RaceCheck& check);
+  void settle(Wave& w);
   void overlap(const Wave& w, const Op& op, const Access& a);
   unsigned level(const Access& a) const;
   bool changes_nothing(const Wave& w, const Access& a, std::uint64_t dword) const;

@@ -166,6 +166,15 @@ const Vary* find_vary(std::string_view name) {
   return found == kVary.end() ? nullptr : &*found;
 }
 
+// Sums and products: what is undefined makes undefined what lies above it, and nothing below.
+bool carries(std::string_view name) {
+  return starts(name, {"v_add_nc_", "v_sub_nc_", "v_subrev_nc_",  "v_add_u",       "v_sub_u",     "v_subrev_u",
+                       "v_add_i",   "v_sub_i",   "v_add3_u",      "v_mul_lo_",     "v_mad_u32_u", "v_mad_i32_i",
+                       "v_mad_u16", "v_mad_i16", "v_mul_u32_u24", "v_mul_i32_i24", "s_add_i",     "s_add_u",
+                       "s_sub_i",   "s_sub_u",   "s_mul_i32",     "s_addk_",       "s_mulk_"}) &&
+         !has(name, "64");
+}
+
 // Bits of a shift's amount that count.
 std::uint32_t control_bits(std::string_view name, std::size_t i, std::uint32_t bits) {
   if (starts(name, {"v_lshlrev_b", "v_lshrrev_b", "v_ashrrev_i"}) && i == 0) {
@@ -315,12 +324,18 @@ void add_operands(Part& p, const Instruction& in, std::string_view name, std::si
     add_uses(p.needs, o.registers, bits, scalar_mask, dpp && i == 0);
   }
   p.falling.resize(p.data.size(), 0);
+  if (carries(name) && in.encoding != Encoding::sdwa && p.data.empty()) {
+    p.way = Way::carry;
+    p.data = std::exchange(p.needs, {});
+    p.falling.assign(p.data.size(), 0);
+  }
   if (accumulates(name) && !in.operands.empty()) {
     std::uint32_t bits = in.operands[0].registers.half == Half::high  ? kHigh
                          : in.operands[0].registers.half == Half::low ? kLow
                                                                       : source_bits(in, name, 2);
     if (starts(name, {"v_dot2c", "v_dot4c", "v_dot8c"})) bits = kAll;
-    add_uses(p.needs, in.operands[0].registers, bits, false, false);
+    add_uses(p.way == Way::carry ? p.data : p.needs, in.operands[0].registers, bits, false, false);
+    p.falling.resize(p.data.size(), 0);
   }
 }
 
@@ -504,7 +519,8 @@ std::unique_ptr<Plan> make_plan(const Op& op, const Launch& l) {
     plan->every_lane |= p.lanes == Lanes::all;
     if (p.way == Way::memory) {
       add_source(plan->parts[0].data, op.src[2]);
-      add_source(plan->parts[0].data, op.src[3]);
+      // A compare-and-swap of memory has both values in one operand.
+      if (op.cls == static_cast<std::uint8_t>(Class::lds)) add_source(plan->parts[0].data, op.src[3]);
     }
   }
   if (plan->parts[0].way == Way::memory) {

@@ -34,6 +34,7 @@ enum class Way : std::uint8_t {
   vary,     // moves, selects, shifts, bitwise: the result's bits are undefined that change with the operands' undefined
             // bits
   linear,   // exclusive or: as above, operand by operand
+  carry,    // sums and products: undefined bits reach upwards
   flow,     // halves or dwords that do not touch each other
   memory,   // addresses have to be defined; data is seen when it moves
 };

@@ -168,6 +168,30 @@ void RegisterState::flow(const Wave& w, const Part& p, Result& result) const {
   }
 }
 
+void RegisterState::carry(const Wave& w, const Part& p, Result& result) const {
+  auto undefined = [&](int lane, std::uint32_t written) {
+    std::uint32_t from = 0;
+    for (const Use& u : p.data) {
+      int at = lane;
+      if (u.dpp && p.op->dpp && p.op->dpp->from[lane] >= 0) at = p.op->dpp->from[lane];
+      // The upper half of a register as an operand of 16 bits begins at bit 0.
+      const std::uint32_t bits = use_bits(u, at) & u.bits;
+      from |= u.bits == 0xffff0000u ? bits >> 16 : bits;
+    }
+    const std::uint32_t above = from == 0 ? 0 : ~std::uint32_t{0} << std::countr_zero(from);
+    return written == 0xffff0000u ? above << 16 : above & written;
+  };
+  for (std::size_t r = 0; r < p.rows.size(); ++r) {
+    for (std::uint64_t left = w.exec; left != 0; left &= left - 1) {
+      const int lane = std::countr_zero(left);
+      if (p.op->dpp && (p.op->dpp->enabled >> lane & 1) == 0) continue;
+      result.rows[r][static_cast<std::size_t>(lane)] |= undefined(lane, p.written);
+    }
+  }
+  for (std::uint32_t& s : result.scalars) s = undefined(0, ~std::uint32_t{0});
+  result.scc = p.writes_scc && undefined(0, ~std::uint32_t{0}) != 0;
+}
+
 bool RegisterState::step(Wave& w, const Plan& plan, Finding& found) {
   bool bad = false;
   std::array<Result, 2> results;
@@ -188,6 +212,7 @@ bool RegisterState::step(Wave& w, const Plan& plan, Finding& found) {
       vary(w, p, result);
     } else {
       flow(w, p, result);
+      if (p.way == Way::carry) carry(w, p, result);
     }
   }
   for (std::size_t n = 0; n < plan.parts.size(); ++n) {

@@ -30,7 +30,9 @@ class RegisterState {
 
   std::uint64_t any(int row) const { return any_[static_cast<std::size_t>(row)]; }
   std::uint32_t bits(int row, int lane) const { return any(row) >> lane & 1 ? row_bits(row)[lane] : 0; }
-  std::uint32_t scalar_bits(int reg) const { return scalars_[static_cast<std::size_t>(reg)]; }
+  std::uint32_t scalar_bits(int reg) const {
+    return undefined_scalars_[reg / 64] >> reg % 64 & 1 ? scalars_[static_cast<std::size_t>(reg)] : 0;
+  }
   /// The undefined bits of one lane of a vector register: those of `mask` become `value`.
   void set(int row, int lane, std::uint32_t mask, std::uint32_t value);
   void define(int row, std::uint64_t lanes) { any_[static_cast<std::size_t>(row)] &= ~lanes; }
@@ -78,6 +80,7 @@ class RegisterState {
   void vary(Wave& w, const Part& p, Result& result);
   void run_with(Wave& w, const Part& p, int only, bool ones, Result& result);
   void flow(const Wave& w, const Part& p, Result& result) const;
+  void carry(const Wave& w, const Part& p, Result& result) const;
   std::uint32_t use_bits(const Use& u, int lane) const { return u.scalar ? scalar_bits(u.reg) : bits(u.reg, lane); }
 
   std::size_t lanes_;

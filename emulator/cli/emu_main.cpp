@@ -3,6 +3,7 @@
 // Exit codes: 0 the kernel ran and nothing was found; 1 the call or a file is wrong; 2 the emulator found something.
 #include <fstream>
 #include <iterator>
+#include <optional>
 
 #include <fmt/format.h>
 #include <CLI/CLI.hpp>
@@ -26,7 +27,7 @@ struct Settings {
   std::uint64_t limit = 0;
   std::size_t print = 16;
   bool list = false, checks = false, stale = false, trace = false;
-  std::string stop;
+  std::optional<std::uint64_t> stop;
 };
 
 std::vector<std::byte> read_file(const std::string& path) {
@@ -75,7 +76,7 @@ int run(const Settings& s) {
                                     s.chip.empty() ? code_object_chip(file) : s.chip, names));
   }
   options.compute_units = s.compute_units;
-  options.threads = s.trace || !s.stop.empty() ? 1 : s.threads;
+  options.threads = s.trace || s.stop ? 1 : s.threads;
   options.checks = s.checks || s.stale;
   options.stale = s.stale;
   options.counters = !s.counters.empty();
@@ -132,7 +133,7 @@ int run(const Settings& s) {
   what.wave = s.wave;
   what.lanes = s.lanes;
   what.instructions = s.trace;
-  if (!s.stop.empty()) what.stop = std::stoull(s.stop, nullptr, 0);
+  what.stop = s.stop;
   auto trace = std::make_shared<Trace>(what, stderr);
   if (s.trace || what.stop) emulator.attach(trace);
 
@@ -188,7 +189,11 @@ int main(int argc, char** argv) {
   app.add_option("--wave", s.wave, "… and its number in the workgroup");
   app.add_option("--lanes", s.lanes, "lanes whose values are printed")->check(CLI::Range(1, 64));
   app.add_option("--print", s.print, "elements of an output that are printed");
-  CLI11_PARSE(app, argc, argv);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& e) {
+    return app.exit(e) == 0 ? 0 : 1;
+  }
   try {
     return run(s);
   } catch (const std::exception& e) {

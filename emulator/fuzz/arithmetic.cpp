@@ -153,11 +153,12 @@ void add_float(std::vector<Operation>& t) {
   t.push_back(same("maximumnum", 2, kFloats, 2, "$r = call $T @llvm.maximumnum.$M($T $0, $T $1)"));
   t.push_back(same("minimum", 2, kFloats, 2, "$r = call $T @llvm.minimum.$M($T $0, $T $1)"));
   t.push_back(same("maximum", 2, kFloats, 2, "$r = call $T @llvm.maximum.$M($T $0, $T $1)"));
-  // The chips have an instruction for it, which LLVM takes though a NaN makes a difference.
+  // The chips have an instruction for it, which LLVM takes though a NaN or the sign of a zero makes a difference.
   t.push_back(
       same("fmed3", 2, no_b16, 3,
            "$x1 = call $T @llvm.minimumnum.$M($T $f0, $T $f1)\n$x2 = call $T @llvm.maximumnum.$M($T $f0, $T $f1)\n"
-           "$x3 = call $T @llvm.minimumnum.$M($T $x2, $T $f2)\n$r = call $T @llvm.maximumnum.$M($T $x1, $T $x3)"));
+           "$x3 = call $T @llvm.minimumnum.$M($T $x2, $T $f2)\n$x4 = call $T @llvm.maximumnum.$M($T $x1, $T $x3)\n"
+           "$x5 = fcmp oeq $T $x4, $z\n$r = select $L $x5, $T $z, $T $x4"));
   t.push_back(
       same("clamp", 2, no_b16, 2,
            "$x0 = fadd $T $0, $1\n$x1 = sitofp $I $o to $T\n"

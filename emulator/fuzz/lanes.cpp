@@ -223,6 +223,7 @@ void add_uniform(std::vector<Operation>& t) {
     reduce.amd = varied + "$r = call i32 @llvm.amdgcn.wave.reduce." + name + ".i32(i32 $x9, i32 0)";
     reduce.host = varied + "$x1 = zext i32 $x9 to i64\n$x3 = " + ask(kind, "$x1", "0") + "\n$r = trunc i64 $x3 to i32";
     reduce.weight = 1;
+    reduce.broken = kAllChips, reduce.broken_levels = 1;  // its loop is put where SCC is alive
     t.push_back(reduce);
     reduce.name = "wave_reduce_uniform", reduce.uniform_arguments = true;
     for (std::string* text_of : {&reduce.amd, &reduce.host})

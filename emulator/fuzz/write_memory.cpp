@@ -15,6 +15,10 @@ constexpr const char* kAtomics[] = {"add",  "sub",  "and",  "or",   "xor",      
                                     "umax", "umin", "nand", "xchg", "uinc_wrap", "udec_wrap"};
 constexpr const char* kFloatAtomics[] = {"fadd", "fsub", "fmax", "fmin"};
 
+// Without it LLVM expects memory on which some atomics do not work.
+constexpr const char* kOwnInstruction =
+    ", !amdgpu.no.fine.grained.memory !0, !amdgpu.no.remote.memory !0, !amdgpu.ignore.denormal.mode !0";
+
 std::string when(const Statement& s, std::size_t ordering) {
   return fmt::format("{}{}", kScopes[s.immediates[ordering + 1]], kOrderings[s.immediates[ordering]]);
 }
@@ -122,14 +126,13 @@ void Writer::float_atomic(const Statement& s) {
   }
   line(fmt::format("store {} {}, {}, align 8", type, name(s, "f0"), to));
   const bool free = side_ == Side::amd && s.immediates[3] % 2 == 0;
-  line(fmt::format(
-      "{} = atomicrmw {} {}, {} {} {}, align 8{}", name(s, "old"), kFloatAtomics[s.immediates[2]], to, type,
-      name(s, "f1"), when(s, 3),
-      free ? ", !amdgpu.no.fine.grained.memory !0, !amdgpu.no.remote.memory !0, !amdgpu.ignore.denormal.mode !0" : ""));
+  line(fmt::format("{} = atomicrmw {} {}, {} {} {}, align 8{}", name(s, "old"), kFloatAtomics[s.immediates[2]], to,
+                   type, name(s, "f1"), when(s, 3), free ? kOwnInstruction : ""));
   line(fmt::format("{} = load {}, {}, align 8", name(s, "new"), type, to));
   line(fmt::format("%v{} = fadd {} {}, {}", s.value, type, name(s, "old"), name(s, "new")));
 }
 
+// By the hardware's own instruction: LLVM's loops of compare-and-exchange begin with an ordinary load, which races.
 void Writer::shared_atomic(const Statement& s) {
   line(fmt::format("{} = and i32 {}, 3", name(s, "cell"), value(s.arguments[1])));
   line(fmt::format("{} = getelementptr {}, {} %shared, i32 {}", name(s, "base"), text(s.type), pointer(Space::own),
@@ -137,10 +140,10 @@ void Writer::shared_atomic(const Statement& s) {
   line(fmt::format("{} = getelementptr i8, {} {}, i32 {}", name(s, "p"), pointer(Space::own), name(s, "base"),
                    s.immediates[0]));
   line(fmt::format(
-      "{} = atomicrmw {} {} {}, {} {} {}, align {}", name(s, "old"), kAtomics[s.immediates[1]], pointer(Space::own),
+      "{} = atomicrmw {} {} {}, {} {} {}, align {}{}", name(s, "old"), kAtomics[s.immediates[1]], pointer(Space::own),
       name(s, "p"), text(s.type), value(s.arguments[0]),
       fmt::format("{}{}", s.immediates[3] == 2 ? kScopes[1] : kScopes[s.immediates[3]], kOrderings[s.immediates[2]]),
-      s.type.bytes()));
+      s.type.bytes(), side_ == Side::amd ? kOwnInstruction : ""));
 }
 
 void Writer::barrier() {

@@ -7,10 +7,14 @@ target_include_directories(wavetile_hsa SYSTEM PRIVATE ${HSA_INCLUDE_DIR})
 target_compile_definitions(wavetile_hsa PRIVATE HSA_EXPORT HSA_DEPRECATED=)
 target_link_libraries(wavetile_hsa PRIVATE wavetile_emulator fmt::fmt)
 set(hsa_exports ${PROJECT_SOURCE_DIR}/emulator/hsa/exports.map)
-target_link_options(wavetile_hsa PRIVATE -Wl,--version-script=${hsa_exports} $<$<NOT:$<BOOL:${WAVETILE_SANITIZE}>>:-Wl,-z,defs>)
+target_link_options(wavetile_hsa PRIVATE -Wl,--version-script=${hsa_exports})
+if(NOT WAVETILE_SANITIZE)  # the sanitizers' own functions come from the program
+  target_link_options(wavetile_hsa PRIVATE -Wl,-z,defs)
+endif()
 set_target_properties(
   wavetile_hsa
   PROPERTIES OUTPUT_NAME hsa-runtime64
              SOVERSION 1
              LINK_DEPENDS ${hsa_exports}
              LIBRARY_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/lib/emulator)
+install(TARGETS wavetile_hsa LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR}/wavetile/emulator NAMELINK_SKIP)

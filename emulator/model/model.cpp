@@ -60,8 +60,8 @@ Device* create() try {
       for (Device* device : devices().all) device->stop();
     });
   }
-  const Chip& chip = chip_of(environment("HSA_MODEL_TOPOLOGY"), static_cast<int>(d.all.size()),
-                             environment("HSA_OVERRIDE_GFX_VERSION"));
+  const std::string topology = environment("HSA_MODEL_TOPOLOGY"), version = environment("HSA_OVERRIDE_GFX_VERSION");
+  const Chip& chip = chip_of(topology, static_cast<int>(d.all.size()), version);
   auto device = std::make_unique<Device>(read_options(chip));
   for (const auto& [base, bytes] : d.apertures) device->exclude(base, bytes);
   d.all.push_back(device.get());

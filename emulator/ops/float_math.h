@@ -14,6 +14,11 @@ inline float ceil_of(float x) { return __builtin_ceilf(x); }
 inline double ceil_of(double x) { return __builtin_ceil(x); }
 inline float trunc_of(float x) { return __builtin_truncf(x); }
 inline double trunc_of(double x) { return __builtin_trunc(x); }
+/// Signalling NaNs become quiet, as in all arithmetic; the functions above let them through.
+template <class T>
+T quiet(T x) {
+  return is_nan(x) ? quieted(x) : x;
+}
 inline float magnitude(float x) { return __builtin_fabsf(x); }
 inline double magnitude(double x) { return __builtin_fabs(x); }
 
@@ -123,7 +128,7 @@ template <class T>
 T fused_scaled_down(T a, T b, T c, int power) {
   const T v = fused(a, b, c);
   const T r = scaled(v, -power);
-  if (!is_denormal(r) && !is_zero(r)) return r;
+  if (magnitude(r) > std::numeric_limits<T>::min()) return r;  // the smallest normal number may be a denormal rounded up
   const T lost = v - scaled(r, power);
   const T half = scaled(std::numeric_limits<T>::denorm_min(), power - 1);
   if (magnitude(lost) != half || std::fegetround() != FE_TONEAREST) return r;

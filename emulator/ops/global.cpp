@@ -128,7 +128,8 @@ void bind_access(const Instruction& in, Op& op, const BindContext& c, Way way, K
   if (kind == Kind::atomic && returns) op.flags |= kReturns;
   op.src[kVaddr] = optional_source(in, at++, Type::b64, c);
   if (kind != Kind::load) op.src[kData] = source(in, at++, Type::b32, c);
-  if (operands == 2) {
+  if (operands == 2) {  // one range of registers in the text
+    op.src[kData].count = static_cast<std::uint8_t>(dwords);
     op.src[kData2] = op.src[kData];
     op.src[kData2].reg = static_cast<std::uint16_t>(op.src[kData].reg + dwords);
   }

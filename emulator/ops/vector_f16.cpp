@@ -298,7 +298,8 @@ void add_roundings(Table& t) {
   t.add("v_frexp_mant_f16", on_bits([](Mode16, Half16 x) {
           const Normalised n = normalised(x);
           const std::uint16_t mantissa = f32_to_f16(std::bit_cast<float>((n.bits & 0x807fffffu) | 0x3f000000u));
-          return Half16{n.special ? x.bits : mantissa};
+          const bool nan = (x.bits & 0x7fff) > 0x7c00;
+          return Half16{nan ? static_cast<std::uint16_t>(x.bits | 0x200) : n.special ? x.bits : mantissa};
         }));
 }
 

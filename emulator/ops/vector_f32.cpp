@@ -51,9 +51,9 @@ void add_arithmetic(Table& t) {
 }
 
 void add_rounding(Table& t) {
-  t.add("v_floor_f32", vector([](float x) { return floor_of(x); }));
-  t.add("v_ceil_f32", vector([](float x) { return ceil_of(x); }));
-  t.add("v_trunc_f32", vector([](float x) { return trunc_of(x); }));
+  t.add("v_floor_f32", vector([](float x) { return quiet(floor_of(x)); }));
+  t.add("v_ceil_f32", vector([](float x) { return quiet(ceil_of(x)); }));
+  t.add("v_trunc_f32", vector([](float x) { return quiet(trunc_of(x)); }));
   t.add("v_rndne_f32", vector([](float x) { return round_even(x); }));
   t.add("v_fract_f32", vector([](float x) { return fraction(x); }));
   t.add("v_ldexp_f32", vector([](float x, std::int32_t e) { return scaled(x, e); }));

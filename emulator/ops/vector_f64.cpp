@@ -35,9 +35,9 @@ void add_vector_f64(Table& t) {
   t.add("v_fmac_f64", fma);
   t.add("v_min_f64", vector_by_ieee<Extremes<double>::Min>());
   t.add("v_max_f64", vector_by_ieee<Extremes<double>::Max>());
-  t.add("v_floor_f64", vector([](double x) { return floor_of(x); }));
-  t.add("v_ceil_f64", vector([](double x) { return ceil_of(x); }));
-  t.add("v_trunc_f64", vector([](double x) { return trunc_of(x); }));
+  t.add("v_floor_f64", vector([](double x) { return quiet(floor_of(x)); }));
+  t.add("v_ceil_f64", vector([](double x) { return quiet(ceil_of(x)); }));
+  t.add("v_trunc_f64", vector([](double x) { return quiet(trunc_of(x)); }));
   t.add("v_rndne_f64", vector([](double x) { return round_even(x); }));
   t.add("v_fract_f64", vector([](double x) { return fraction(x); }));
   t.add("v_ldexp_f64", vector([](double x, std::int32_t e) { return scaled(x, e); }));

@@ -114,7 +114,7 @@ struct MadI64 {
   WithBit<i64> operator()(i32 a, i32 b, i64 c) const {
     i64 sum;
     const bool overflow = __builtin_add_overflow(i64{a} * b, c, &sum);
-    return {sum, overflow != (sum < 0) ? u32{1} : 0};
+    return {sum, overflow != (sum < 0) ? u32{1} : 0};  // bit 64 of the exact sum: its sign
   }
 };
 struct ClampedMadU64 {
@@ -126,8 +126,8 @@ struct ClampedMadU64 {
 struct ClampedMadI64 {
   WithBit<i64> operator()(i32 a, i32 b, i64 c) const {
     const WithBit<i64> r = MadI64{}(a, b, c);
-    const bool negative = r.bit != 0, overflow = negative != (r.value < 0);
-    const i64 limit = negative ? std::numeric_limits<i64>::min() : std::numeric_limits<i64>::max();
+    const bool overflow = (r.bit != 0) != (r.value < 0);
+    const i64 limit = r.bit != 0 ? std::numeric_limits<i64>::min() : std::numeric_limits<i64>::max();
     return {overflow ? limit : r.value, r.bit};
   }
 };

@@ -35,9 +35,11 @@ bool any_prefix(const std::string& s, std::initializer_list<std::string_view> wi
 }
 
 bool is_hint(const Instruction& in) {
-  return any_prefix(in.mnemonic, {"s_nop", "s_delay_alu", "s_clause", "s_sendmsg", "s_setprio", "s_sleep", "s_code_end",
-                                  "s_set_inst_prefetch", "s_version", "s_wakeup", "s_ttrace", "s_incperf", "s_decperf",
-                                  "s_icache", "s_dcache", "s_waitcnt_depctr", "s_wait_event", "v_nop", "s_trap", "s_endpgm"});
+  return any_prefix(in.mnemonic, {"s_nop",        "s_delay_alu", "s_clause",   "s_sendmsg",
+                                  "s_setprio",    "s_sleep",     "s_code_end", "s_set_inst_prefetch",
+                                  "s_version",    "s_wakeup",    "s_ttrace",   "s_incperf",
+                                  "s_decperf",    "s_icache",    "s_dcache",   "s_waitcnt_depctr",
+                                  "s_wait_event", "v_nop",       "s_trap",     "s_endpgm"});
 }
 bool is_wait(const Instruction& in) { return in.mnemonic.starts_with("s_wait"); }
 bool is_memory(const Instruction& in) {
@@ -67,10 +69,9 @@ TEST_P(BitFlips, EachIsSeenOrExplained) {
   good.file = compile_ir(chip, histogram_kernel());
   good.chip = chip;
   good.items = 128;
-  good.groups = 2;
   good.max_instructions = 5000;
-  Buffer bins{std::vector<std::uint32_t>(256)};
-  for (std::size_t i = 0; i < 256; ++i) bins.words[i] = static_cast<std::uint32_t>(i * i * 7919 % 10007);
+  Buffer bins{std::vector<std::uint32_t>(128)};
+  for (std::size_t i = 0; i < 128; ++i) bins.words[i] = static_cast<std::uint32_t>(i * i * 7919 % 10007);
   good.buffers = {bins, {std::vector<std::uint32_t>(64)}};
   const KernelRun before = good;
   const Outcome right = run_kernel(good);

@@ -36,9 +36,9 @@ TEST(ChecksRegisters, ComputingWithWhatNothingWroteIsReported) {
   EXPECT_THAT(reports("v_mov_b32 v2, 1.0\nv_add_f32 v3, v2, v2"), IsEmpty());
   EXPECT_THAT(reports("v_mov_b32 v2, 1.0\nv_add_f32 v3, v2, v5"),
               ElementsAre("uninitialised-register: v_add_f32_e32 v3, v2, v5"));
-  EXPECT_THAT(reports("s_add_i32 s8, s9, 1"), ElementsAre("uninitialised-register: s_add_i32 s8, s9, 1"));
-  EXPECT_THAT(reports("v_add_u32 v3, v2, v2", "gfx942"),
-              ElementsAre("uninitialised-register: v_add_u32_e32 v3, v2, v2"));
+  EXPECT_THAT(reports("s_bcnt1_i32_b32 s8, s9"), ElementsAre("uninitialised-register: s_bcnt1_i32_b32 s8, s9"));
+  EXPECT_THAT(reports("v_max_u32 v3, v2, v2", "gfx942"),
+              ElementsAre("uninitialised-register: v_max_u32_e32 v3, v2, v2"));
 }
 
 TEST(ChecksRegisters, MovesPassUndefinedBitsOn) {
@@ -50,8 +50,8 @@ TEST(ChecksRegisters, MovesPassUndefinedBitsOn) {
 
 TEST(ChecksRegisters, BitsThatAreMaskedOffDoNotCount) {
   EXPECT_THAT(reports("v_mov_b16 v3.l, 1\nv_and_b32 v4, 0xffff, v3\nv_add_nc_u32 v5, v4, v4"), IsEmpty());
-  EXPECT_THAT(reports("v_mov_b16 v3.l, 1\nv_add_nc_u32 v5, v3, v3"),
-              ElementsAre("uninitialised-register: v_add_nc_u32_e32 v5, v3, v3"));
+  EXPECT_THAT(reports("v_mov_b16 v3.l, 1\nv_max_u32 v5, v3, v3"),
+              ElementsAre("uninitialised-register: v_max_u32_e32 v5, v3, v3"));
   EXPECT_THAT(reports("v_mov_b16 v3.l, 1.0\nv_add_f16 v5.l, v3.l, v3.l"), IsEmpty());
   EXPECT_THAT(reports("v_mov_b16 v3.l, 1.0\nv_add_f16 v5.l, v3.h, v3.l"),
               ElementsAre("uninitialised-register: v_add_f16_e32 v5.l, v3.h, v3.l"));
@@ -73,8 +73,8 @@ TEST(ChecksRegisters, LanesThatAreOffDoNotCount) {
   EXPECT_THAT(reports("s_mov_b32 exec_lo, 0xff\nv_mov_b32 v2, 1.0\ns_mov_b32 exec_lo, -1\nv_add_f32 v3, v2, v2"),
               ElementsAre("uninitialised-register: v_add_f32_e32 v3, v2, v2"));
   EXPECT_THAT(reports("v_writelane_b32 v2, 5, 3\nv_readlane_b32 s8, v2, 3\ns_add_i32 s8, s8, 1"), IsEmpty());
-  EXPECT_THAT(reports("v_writelane_b32 v2, 5, 3\nv_readlane_b32 s8, v2, 4\ns_add_i32 s8, s8, 1"),
-              ElementsAre("uninitialised-register: s_add_i32 s8, s8, 1"));
+  EXPECT_THAT(reports("v_writelane_b32 v2, 5, 3\nv_readlane_b32 s8, v2, 4\ns_bcnt1_i32_b32 s8, s8"),
+              ElementsAre("uninitialised-register: s_bcnt1_i32_b32 s8, s8"));
 }
 
 TEST(ChecksRegisters, DppReadsTheLanesThatItNames) {

@@ -35,12 +35,12 @@ struct Word {
 };
 
 struct Expected {
-  enum class Kind : std::uint8_t { exact, nan, near };
-  Place place;     // the first word; the others have the next indices
-  int bits = 32;   // 16, 32, 64, 96 or 128
+  enum class Kind : std::uint8_t { exact, nan, near, any };
+  Place place;         // the first word; the others have the next indices
+  int bits = 32;       // 16, 32, 64, 96 or 128
   bool upper = false;  // of 16: which half of the word
   std::array<std::uint32_t, 4> value{};
-  Kind kind = Kind::exact;  // nan: any quiet NaN
+  Kind kind = Kind::exact;  // nan: any quiet NaN; any: whatever is there
   int exponent_bits = 8;    // of the float, for nan
   std::uint64_t ulps = 0;   // for near
   Base base = Base::none;
@@ -62,6 +62,8 @@ inline constexpr int kMemoryWords = 1024, kLdsWords = 1024, kScratchWords = 16; 
 /// What a word holds at first. EXEC is all lanes.
 std::uint32_t initial_word(const Place& place);
 
+/// The files of tests/emulator/instructions whose names begin so, sorted.
+std::vector<std::string> data_files(const std::string& prefix);
 /// Assembles every text, for one chip and wave size. Empty where LLVM refuses; `why`, when given, holds its words.
 std::vector<std::vector<std::byte>> assemble_all(const Chip& chip, int lanes, const std::vector<std::string>& texts,
                                                  std::string* why = nullptr);

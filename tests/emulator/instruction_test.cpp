@@ -50,6 +50,9 @@ struct VectorShard {
   int shard;
 };
 
+void PrintTo(const Target& t, std::ostream* out) { *out << t.chip << " wave" << t.lanes; }
+void PrintTo(const VectorShard& s, std::ostream* out) { *out << s.file << " " << s.target.chip << " " << s.shard; }
+
 class VectorInstructions : public ::testing::TestWithParam<VectorShard> {};
 
 TEST_P(VectorInstructions, GiveWhatTheDocumentsSay) {
@@ -100,13 +103,16 @@ TEST_P(StateInstructions, GiveWhatTheDocumentsSay) {
 constexpr std::array<Target, 4> kAllTargets{{{"gfx1151", 32}, {"gfx1151", 64}, {"gfx1100", 32}, {"gfx942", 64}}};
 
 INSTANTIATE_TEST_SUITE_P(All, StateInstructions,
-                         ::testing::Combine(::testing::Values("state_scalar"), ::testing::ValuesIn(kAllTargets)),
+                         ::testing::Combine(::testing::Values("state_scalar", "state_lanes", "state_control",
+                                                              "state_memory"),
+                                            ::testing::ValuesIn(kAllTargets)),
                          [](const auto& info) {
                            const Target& target = std::get<1>(info.param);
                            return fmt::format("{}_{}_wave{}", std::get<0>(info.param), target.chip, target.lanes);
                          });
 INSTANTIATE_TEST_SUITE_P(All, VectorInstructions, ::testing::ValuesIn(vector_shards()), [](const auto& info) {
-  return fmt::format("{}_{}_wave{}_{}", info.param.file, info.param.target.chip, info.param.target.lanes, info.param.shard);
+  return fmt::format("{}_{}_wave{}_{}", info.param.file, info.param.target.chip, info.param.target.lanes,
+                     info.param.shard);
 });
 
 }  // namespace

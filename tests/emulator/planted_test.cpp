@@ -77,30 +77,60 @@ std::vector<Planted> kernels() {
   const std::string lds_only = "what the workgroup shares is in LDS alone";
   const std::string same = "every lane then does the same, to the same place";
   const std::string off = "lanes that stay off have nothing left to do";
-  all.push_back({"reduction", reduction_kernel(), 2, 256, {reals, nothing}, {},
+  all.push_back({"reduction",
+                 reduction_kernel(),
+                 2,
+                 256,
+                 {reals, nothing},
+                 {},
                  {{"gfx1151 buffer_gl0_inv #1", lds_only},
                   {"gfx1151 buffer_gl0_inv #2", lds_only},
                   {"gfx1151 s_or_b32 exec_lo, exec_lo, s1 #1", off},
                   {"gfx942 s_or_b64 exec, exec, s[0:1] #1", off},
                   {"gfx1151 v_cmpx_eq_u32_e32 0, v0 #1", same},
-                  {"gfx942 s_and_saveexec_b64 s[0:1], vcc #1", same},
+                  {"gfx942 s_and_saveexec_b64 s[0:1], vcc #2", same},
                   {"gfx1151 v_mov_b32_e32 v0, 0 #1", "v0 is 0 in the one lane that is on"},
                   {"gfx942 v_mov_b32_e32 v0, 0 #1", "v0 is 0 in the one lane that is on"}}});
-  all.push_back({"product", product_kernel(), 1, 256, {reals, reals, nothing}, {},
+  all.push_back({"product",
+                 product_kernel(),
+                 1,
+                 256,
+                 {reals, reals, nothing},
+                 {},
                  {{"gfx1151 buffer_gl0_inv #1", lds_only},
                   {"gfx1151 s_mov_b32 s3, 0 #1", "s3 is the workgroup's y, which is 0"},
                   {"gfx1151 s_mov_b32 s2, 0 #1", "s2 is the mask of carries, which is 0"},
                   {"gfx942 s_mov_b32 s4, 0 #1", "s4 is the workgroup's z, which is 0"}}});
-  all.push_back({"grid", grid_kernel(), 2, 128, {nothing, zeros, nothing}, {2}, {
-                  {"gfx1151 s_and_saveexec_b32 s5, s4 #1", same},
-                  {"gfx1151 buffer_gl0_inv #1", "nothing but atomics follows until the next"},
-                  {"gfx1151 v_cmpx_eq_u32_e32 0, v0 #1", "XX"},
-                  {"gfx1151 s_or_b32 exec_lo, exec_lo, s3 #1", "XX"},
-                  {"gfx1151 v_mov_b32_e32 v0, 0 #2", "XX"},
-                  {"gfx1151 buffer_gl0_inv #2", "the wave that reads invalidates its own L0 after the barrier"},
-                  {"gfx1151 s_waitcnt_vscnt null, 0x0 #3", "nothing was stored since the last"},
-                  {"gfx1151 s_and_saveexec_b32 s1, s4 #1", same}}});
-  all.push_back({"histogram", histogram_kernel(), 2, 128, {bins, zeros}, {},
+  const std::string one = "one lane is on already";
+  const std::string zero = "v0 is 0 in the one lane that is on";
+  all.push_back(
+      {"grid",
+       grid_kernel(),
+       2,
+       128,
+       {nothing, zeros, nothing},
+       {2},
+       {{"gfx1151 s_and_saveexec_b32 s5, s4 #1", same},
+        {"gfx1151 buffer_gl0_inv #1", "nothing but atomics follows until the next"},
+        {"gfx1151 v_cmpx_eq_u32_e32 0, v0 #2", one},
+        {"gfx1151 s_or_b32 exec_lo, exec_lo, s3 #1", one},
+        {"gfx1151 v_mov_b32_e32 v0, 0 #1", zero},
+        {"gfx1151 buffer_gl0_inv #2", "the wave that reads invalidates its own L0 after the barrier"},
+        {"gfx1151 s_waitcnt_vscnt null, 0x0 #2", "only the counter was changed since, which is read atomically"},
+        {"gfx1151 s_and_saveexec_b32 s1, s4 #1", same},
+        {"gfx942 s_and_saveexec_b64 s[12:13], s[4:5] #1", same},
+        {"gfx942 s_and_saveexec_b64 s[12:13], vcc #1", one},
+        {"gfx942 v_mov_b32_e32 v0, 0 #1", zero},
+        {"gfx942 s_waitcnt vmcnt(0) #1", "the wave that releases has nothing outstanding: another one stored"},
+        {"gfx942 s_or_b64 exec, exec, s[12:13] #2", one},
+        {"gfx942 v_mov_b32_e32 v0, 0 #2", zero},
+        {"gfx942 s_and_saveexec_b64 s[0:1], s[4:5] #1", same}}});
+  all.push_back({"histogram",
+                 histogram_kernel(),
+                 2,
+                 128,
+                 {bins, zeros},
+                 {},
                  {{"gfx1151 buffer_gl0_inv #1", lds_only}, {"gfx1151 buffer_gl0_inv #2", lds_only}}});
   return all;
 }

@@ -122,7 +122,8 @@ class Builder {
   void before(const std::string& item) {
     each(item, [&](const Place& p, const Value& v, int k) {
       x_.before.push_back({p, word(v, k, p.lane), v.base, k == 1});
-      if (p.space == Space::sgpr && p.index == kExec) exec_ = (exec_ & ~std::uint64_t{0xffffffff}) | x_.before.back().value;
+      if (p.space == Space::sgpr && p.index == kExec)
+        exec_ = (exec_ & ~std::uint64_t{0xffffffff}) | x_.before.back().value;
       if (p.space == Space::sgpr && p.index == kExec + 1) {
         exec_ = (exec_ & 0xffffffff) | std::uint64_t{x_.before.back().value} << 32;
       }

@@ -4,10 +4,11 @@
 //
 // Instructions are separated by semicolons. An item is a register (s0, s[0:1], vcc, exec, m0, scc, v0, v[0:1], a0), of
 // all lanes or from one on (v0.3), or memory from a byte offset on (lds@40, mem@40, scr.LANE@8), and its values in hex,
-// separated by commas: successive lanes, or successive dwords of memory. `&x` is x bytes after the test's memory, `$x` after
-// the first instruction, `#m+a` is lane * m + a, `&#m+a` both; results may be `nan` or `bits~ulps` of an f32. After, a value of
-// a vector register without a lane is that of the lanes in EXEC before. `mode=x` sets MODE first; `fault=kind` expects a
-// report. A line that begins with @ says for which chips or families, and for which wave sizes, the lines below it are.
+// separated by commas: successive lanes, or successive dwords of memory. `&x` is x bytes after the test's memory, `$x`
+// after the first instruction, `#m+a` is lane * m + a, `&#m+a` both; results may be `nan` or `bits~ulps` of an f32.
+// After, a value of a vector register without a lane is that of the lanes in EXEC before. `mode=x` sets MODE first;
+// `fault=kind` expects a report. A line that begins with @ says for which chips or families, and for which wave sizes,
+// the lines below it are.
 #pragma once
 
 #include <string>

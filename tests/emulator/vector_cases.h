@@ -5,7 +5,7 @@
 // separated by semicolons. Kinds of operands: f16, b16, bf16, f32, b32, f64, b64, b128; pf16, pb16 (two halves), pf32
 // (two words); mask (a bit a lane); k16, k32 (a literal); +kind: the old destination. A result may be `nan` (any quiet
 // one) or `bits~ulps`. Notes: modifiers of the assembler, mode=bits of MODE, keep (CDNA3 leaves the upper half of a
-// 16-bit result as it is), exact (no forms that change signs).
+// 16-bit result as it is), loose (what it holds is not documented), exact (no forms that change signs).
 #pragma once
 
 #include <functional>
@@ -34,7 +34,7 @@ struct Block {
   bool rdna3 = false, cdna3 = false;
   std::string modifiers;
   int mode = -1;
-  bool keep = false, exact = false;
+  bool keep = false, loose = false, exact = false;
   std::vector<Case> cases;
 };
 

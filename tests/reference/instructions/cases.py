@@ -58,7 +58,7 @@ def random_value(rng, kind):
   if kind in FORMATS and rng.random() < 0.7:  # of moderate size, so that sums and products are no trivial ones
     fmt = FORMATS[kind]
     exponent = fmt.bias + rng.randrange(-6, 7)
-    return bits & ~(fmt.infinity & ~0) & ((1 << fmt.bits) - 1) | exponent << fmt.mantissa
+    return bits & ~(fmt.infinity) & ((1 << fmt.bits) - 1) | exponent << fmt.mantissa
   return bits
 
 
@@ -90,9 +90,10 @@ def text(value, kind):
   return '%x' % (value & ((1 << WIDTH[kind]) - 1))
 
 
-def block(names, signature, families, function, cases=None, mods='', mode=DEFAULT, keep=False, count=20, special=None,
-          avoid=None, name_only=''):
-  """Appends a block. `function(mode, *bits)` gives the result's bits, or a list of them for several results."""
+def block(names, signature, families, function, cases=None, mods='', mode=DEFAULT, upper='', count=20, special=None,
+          avoid=None):
+  """Appends a block. `function(mode, *bits)` gives the result's bits, or a list of them for several results.
+  `upper`: 'keep' or 'loose', see tests/emulator/vector_cases.h."""
   out_kinds, in_kinds = (side.split() for side in signature.split('='))
   in_kinds = [kind.lstrip('+') for kind in in_kinds]
   if cases is None:
@@ -104,12 +105,9 @@ def block(names, signature, families, function, cases=None, mods='', mode=DEFAUL
     lines.append(' '.join(text(v, k) for v, k in zip(case, in_kinds)) + ' > ' +
                  ' '.join(text(v, k) for v, k in zip(results, out_kinds)))
   head = '%s | %s | %s' % (names, signature, families)
-  if mods:
-    head += ' | ' + mods
-  if mode is not DEFAULT:
-    head += ' mode=%x' % mode.bits() if mods else ' | mode=%x' % mode.bits()
-  if keep:
-    head += ' keep' if '|' in head.split(families)[1] else ' | keep'
+  notes = [mods] * bool(mods) + ['mode=%x' % mode.bits()] * (mode is not DEFAULT) + [upper] * bool(upper)
+  if notes:
+    head += ' | ' + ' '.join(notes)
   BLOCKS.append((head, lines))
 
 

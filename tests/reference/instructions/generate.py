@@ -5,6 +5,9 @@ import sys
 from pathlib import Path
 
 import cases
+import control
+import lanes
+import memory
 import scalar
 import states
 import vector_convert
@@ -20,6 +23,10 @@ for name, module, comment in (
     ('vector_convert', vector_convert, 'Conversions, packed floats, float dot products, approximations, division.')):
   module.blocks()
   cases.write(target / (name + '.txt'), comment)
-for name, module, comment in (('state_scalar', scalar, 'Scalar arithmetic, bits, comparisons, EXEC.'), ):
+for name, module, comment in (
+    ('state_scalar', scalar, 'Scalar arithmetic, bits, comparisons, EXEC.'),
+    ('state_control', control, 'Branches, calls, waits, hints, MODE.'),
+    ('state_memory', memory, 'LDS, global, flat, scratch, buffer and scalar memory.'),
+    ('state_lanes', lanes, 'Between lanes; registers by number; mixed precision; dual instructions.')):
   module.blocks()
   states.write(target / (name + '.txt'), comment)

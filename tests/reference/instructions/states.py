@@ -24,3 +24,20 @@ def write(path, comment):
     out.write('# %s\n# Written by tests/reference/instructions/generate.py.\n' % comment)
     out.writelines(line + '\n' for line in LINES)
   LINES.clear()
+
+
+def initial_vector(register, lane):
+  """As tests/emulator/experiment.cpp fills the state."""
+  return 0x9e3779b1 * (register * 64 + lane + 1) & 0xffffffff
+
+
+def initial_scalar(register):
+  return 0x165667b1 * (register + 1) & 0xffffffff
+
+
+def initial_word(space, index):
+  return {'lds': 0x85ebca6b, 'mem': 0xc2b2ae35}[space] * (index + 1) & 0xffffffff
+
+
+def initial_scratch(lane, index):
+  return 0x01000193 * (lane * 64 + index + 1) & 0xffffffff

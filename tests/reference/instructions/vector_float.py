@@ -151,14 +151,16 @@ def modified(name, kind, arity, function, families):
   """The same operation with the modifiers that change its result, on fewer cases."""
   fmt = FORMATS[kind]
   signature = '%s = %s' % (kind, ' '.join([kind] * arity))
-  block(name, signature, families, clamped(fmt, function), mods='clamp', count=8)
-  # Output modifiers want denormals off where the result might be one: normal results alone.
-  normal = lambda *bits: function(DEFAULT, *bits) == NAN or any(
+  negative_zero = lambda *bits: function(DEFAULT, *bits) == fmt.sign  # its clamped sign is documented nowhere
+  block(name, signature, families, clamped(fmt, function), mods='clamp', count=8, avoid=negative_zero)
+  # Output modifiers are ignored where MODE keeps denormals or has IEEE set. They lose the sign of zeros: none here.
+  normal = lambda *bits: function(DEFAULT, *bits) in (NAN, 0, fmt.sign) or any(
       fmt.denormal(scaled(fmt, function, f)(DEFAULT, *bits)) for f in (1, 2, 4, Fraction(1, 2))) or any(
           fmt.denormal(b) for b in bits)
-  off = Mode(denorm32=0) if fmt is F32 else Mode(denorm64=0)
+  off = Mode(denorm32=0, ieee=0) if fmt is F32 else Mode(denorm64=0, ieee=0)
   for word, factor in (('mul:2', 2), ('mul:4', 4), ('div:2', Fraction(1, 2))):
     block(name, signature, families, scaled(fmt, function, factor), mods=word, mode=off, count=6, avoid=normal)
+    block(name, signature, families, function, mods=word, count=6, avoid=normal)
 
 
 def in_modes(name, signature, families, function, fmt, cases):
@@ -210,13 +212,13 @@ def arithmetic_blocks(kind):
     block('v_%s_%s' % (name, kind), pair, families, lambda m, a, b: least(fmt, m, a, b, sign), mode=Mode(ieee=0), count=18,
           avoid=lambda a, b: is_nan(fmt.decode(a)) and is_nan(fmt.decode(b)) or 'snan' in (fmt.decode(a)[0], fmt.decode(b)[0]))
   triple = '%s = %s %s %s' % (kind, kind, kind, kind)
-  keep = kind == 'f16'
-  block('v_fma_' + kind, triple, families, arithmetic(fmt, fma), keep=keep, count=24)
+  upper = 'keep' if kind == 'f16' else ''
+  block('v_fma_' + kind, triple, families, arithmetic(fmt, fma), upper=upper, count=24)
   in_modes('v_fma_' + kind, triple, families, arithmetic(fmt, fma), fmt,
-           [[a, fmt.bias << fmt.mantissa, b] for a, b in tie_cases(fmt, 13)]) if not keep else None
-  block('v_fma_' + kind, triple, families, clamped(fmt, arithmetic(fmt, fma)), mods='clamp', count=8, keep=keep)
+           [[a, fmt.bias << fmt.mantissa, b] for a, b in tie_cases(fmt, 13)]) if not upper else None
+  block('v_fma_' + kind, triple, families, clamped(fmt, arithmetic(fmt, fma)), mods='clamp', count=8, upper=upper)
   accumulate = '%s = %s %s +%s' % (kind, kind, kind, kind)
-  block('v_fmac_' + kind, accumulate, {'f64': CDNA3, 'f32': BOTH, 'f16': RDNA3}[kind], arithmetic(fmt, fma), keep=keep)
+  block('v_fmac_' + kind, accumulate, {'f64': CDNA3, 'f32': BOTH, 'f16': RDNA3}[kind], arithmetic(fmt, fma), upper=upper)
   compare_blocks(kind, fmt)
 
 
@@ -234,7 +236,6 @@ def compare_blocks(kind, fmt):
   tests = {name: (lambda o, f=f: o is not None and f(o)) for name, f in ordered.items()}
   tests.update({'n' + {'eq': 'eq'}.get(name, name): (lambda o, f=f: o is None or not f(o)) for name, f in ordered.items()})
   tests.update({'o': lambda o: o is not None, 'u': lambda o: o is None, 'f': lambda o: False})
-  specials = [0x1, 0x2] and None
   for name, test in tests.items():
     run = lambda m, a, b: int(test(order(m, a, b)))
     cases = [[a, b] for a, b in zip(COMPARED(fmt), COMPARED(fmt, 4))]
@@ -279,10 +280,10 @@ def three_blocks():
     fmt = FORMATS[kind]
     triple = '%s = %s %s %s' % (kind, kind, kind, kind)
     quiet = lambda *v: sum(is_nan(fmt.decode(x)) for x in v) > 1 or any(fmt.decode(x)[0] == 'snan' for x in v)
-    keep = kind == 'f16'
+    upper = 'loose' if kind == 'f16' else ''
     for name, sign in (('min3', 1), ('max3', -1)):
-      block('v_%s_%s' % (name, kind), triple, BOTH, lambda m, *v: fold(fmt, m, list(v), sign), avoid=quiet, keep=keep)
-    block('v_med3_' + kind, triple, BOTH, lambda m, *v: median(fmt, m, *v), avoid=quiet, keep=keep)
+      block('v_%s_%s' % (name, kind), triple, BOTH, lambda m, *v: fold(fmt, m, list(v), sign), avoid=quiet, upper=upper)
+    block('v_med3_' + kind, triple, BOTH, lambda m, *v: median(fmt, m, *v), avoid=quiet, upper=upper)
     for name, first in (('minmax', 1), ('maxmin', -1)):
       block('v_%s_%s' % (name, kind), triple, RDNA3,
             lambda m, a, b, c: fold(fmt, m, [fold(fmt, m, [a, b], first), c], -first), avoid=quiet)
@@ -316,16 +317,11 @@ def literal_blocks():
       block('v_fmamk_' + kind, '%s = %s %s %s' % (kind, kind, k, kind), family, run, special={k: [constant]}, count=8)
   small = [0x3c00, 0x4000, 0xc200, 0x0000, 0x4900, 0xbc00, 0x7c00, 0x3800]
   run = arithmetic(F16, fma)
-  block('v_madak_f16', 'f16 = f16 f16 k16', CDNA3, run, special={'f16': small, 'k16': [0x4248]}, count=8, keep=True,
-        avoid=lambda a, b, c: NAN == run(DEFAULT, a, b, c) or inexact(a, b))
-  block('v_madmk_f16', 'f16 = f16 k16 f16', CDNA3, run, special={'f16': small, 'k16': [0x4200]}, count=8, keep=True)
-  for name, keep in (('v_mad_f16', True), ('v_mad_legacy_f16', False), ('v_fma_legacy_f16', False)):
-    block(name, 'f16 = f16 f16 f16', CDNA3, run, special={'f16': small}, count=14, keep=keep)
-  block('v_mac_f16', 'f16 = f16 f16 +f16', CDNA3, run, special={'f16': small}, count=14, keep=True)
-
-
-def inexact(a, b):
-  return False
+  block('v_madak_f16', 'f16 = f16 f16 k16', CDNA3, run, special={'f16': small, 'k16': [0x4248]}, count=8, upper='loose')
+  block('v_madmk_f16', 'f16 = f16 k16 f16', CDNA3, run, special={'f16': small, 'k16': [0x4200]}, count=8, upper='loose')
+  for name, upper in (('v_mad_f16', 'keep'), ('v_mad_legacy_f16', ''), ('v_fma_legacy_f16', '')):
+    block(name, 'f16 = f16 f16 f16', CDNA3, run, special={'f16': small}, count=14, upper=upper)
+  block('v_mac_f16', 'f16 = f16 f16 +f16', CDNA3, run, special={'f16': small}, count=14, upper='loose')
 
 
 def cube(which):

@@ -69,12 +69,12 @@ def order(width, family=BOTH):
   for letter, view in (('i', lambda v: s(v, width)), ('u', lambda v: v)):
     end = '_%s%d' % (letter, width)
     pair, triple = '%s = %s %s' % (kind, kind, kind), '%s = %s %s %s' % (kind, kind, kind, kind)
-    keep = width == 16
+    upper = 'loose' if width == 16 else ''
     block('v_min' + end, pair, family, plain(lambda a, b: min(a, b, key=view)))
     block('v_max' + end, pair, family, plain(lambda a, b: max(a, b, key=view)))
-    block('v_min3' + end, triple, family, plain(lambda a, b, c: min(a, b, c, key=view)), keep=keep)
-    block('v_max3' + end, triple, family, plain(lambda a, b, c: max(a, b, c, key=view)), keep=keep)
-    block('v_med3' + end, triple, family, plain(lambda a, b, c: sorted((a, b, c), key=view)[1]), keep=keep)
+    block('v_min3' + end, triple, family, plain(lambda a, b, c: min(a, b, c, key=view)), upper=upper)
+    block('v_max3' + end, triple, family, plain(lambda a, b, c: max(a, b, c, key=view)), upper=upper)
+    block('v_med3' + end, triple, family, plain(lambda a, b, c: sorted((a, b, c), key=view)[1]), upper=upper)
     if width == 32:
       block('v_minmax' + end, triple, RDNA3, plain(lambda a, b, c: max(min(a, b, key=view), c, key=view)))
       block('v_maxmin' + end, triple, RDNA3, plain(lambda a, b, c: min(max(a, b, key=view), c, key=view)))
@@ -167,8 +167,8 @@ def words_16():
         block(name, pair, family, saturated(f, 16, False), mods='clamp', count=12)
   for rdna, cdna, f in (('v_add_nc_i16', 'v_add_i16', add), ('v_sub_nc_i16', 'v_sub_i16', sub)):
     for name, family in ((rdna, RDNA3), (cdna, CDNA3)):
-      block(name, pair, family, plain(f))
-      block(name, pair, family, saturated(lambda a, b: f(s(a, 16), s(b, 16)), 16, True), mods='clamp', count=12)
+      block(name, pair, family, plain(f), upper='loose')
+      block(name, pair, family, saturated(lambda a, b: f(s(a, 16), s(b, 16)), 16, True), mods='clamp', count=12, upper='loose')
   block('v_mul_lo_u16', pair, BOTH, plain(lambda a, b: a * b))
   block('v_lshlrev_b16', pair, BOTH, plain(lambda a, b: b << (a & 15)))
   block('v_lshrrev_b16', pair, BOTH, plain(lambda a, b: b >> (a & 15)))
@@ -178,12 +178,12 @@ def words_16():
   block('v_not_b16', 'b16 = b16', RDNA3, plain(lambda a: ~a))
   block('v_mov_b16', 'b16 = b16', RDNA3, plain(lambda a: a))
   for name in ('v_mad_u16', 'v_mad_i16'):
-    block(name, triple, BOTH, plain(lambda a, b, c: a * b + c), keep=True)
+    block(name, triple, BOTH, plain(lambda a, b, c: a * b + c), upper='keep')
   for name in ('v_mad_legacy_u16', 'v_mad_legacy_i16'):
     block(name, triple, CDNA3, plain(lambda a, b, c: a * b + c))
-  block('v_mad_u16', triple, BOTH, saturated(lambda a, b, c: a * b + c, 16, False), mods='clamp', count=12, keep=True)
+  block('v_mad_u16', triple, BOTH, saturated(lambda a, b, c: a * b + c, 16, False), mods='clamp', count=12, upper='keep')
   block('v_mad_i16', triple, BOTH, saturated(lambda a, b, c: s(a, 16) * s(b, 16) + s(c, 16), 16, True), mods='clamp', count=12,
-        keep=True)
+        upper='keep')
   block('v_mad_u32_u16', 'b32 = b16 b16 b32', BOTH, plain(lambda a, b, c: a * b + c))
   block('v_mad_i32_i16', 'b32 = b16 b16 b32', BOTH, plain(lambda a, b, c: s(a, 16) * s(b, 16) + c))
   order(16)
@@ -244,7 +244,7 @@ def dots():
     block(name, triple, BOTH, dot(width, signs))
     block(name, triple, BOTH, lambda m, a, b, c: clamp(dot(width, signs)(m, a, b, 0) + c, 0, M32), mods='clamp', count=15)
   for name, width in (('v_dot2_u32_u16', 16), ('v_dot2_i32_i16', 16), ('v_dot4_i32_i8', 8), ('v_dot8_i32_i4', 4)):
-    is_signed = name[9:10] == 'i' and 'i32_i' in name
+    is_signed = 'i32_i' in name
     block(name, triple, CDNA3, dot(width, (is_signed, is_signed)))
     low, high = (-(1 << 31), (1 << 31) - 1) if is_signed else (0, M32)
     block(name, triple, CDNA3, lambda m, a, b, c: clamp(dot(width, (is_signed, is_signed))(m, a, b, 0) +
