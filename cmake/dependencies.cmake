@@ -9,7 +9,8 @@ if(NOT LLVM_VERSION_MAJOR EQUAL 22)
   message(FATAL_ERROR "Wavetile needs LLVM 22, and ${LLD_DIR} is LLVM ${LLVM_VERSION}: install llvm-22-dev and "
                       "liblld-22-dev, or set LLD_DIR to the folder of LLVM 22's LLDConfig.cmake")
 endif()
-# These two come without a CMake package.
+# These come without a CMake package.
 find_library(PCRE2_LIBRARY pcre2-8 REQUIRED)
 find_library(XXHASH_LIBRARY xxhash REQUIRED)
-mark_as_advanced(PCRE2_LIBRARY XXHASH_LIBRARY)
+find_path(HSA_INCLUDE_DIR hsa/hsa.h REQUIRED)
+mark_as_advanced(PCRE2_LIBRARY XXHASH_LIBRARY HSA_INCLUDE_DIR)

@@ -83,6 +83,15 @@ foreach(folder IN LISTS test_folders)
     wavetile_tests(test_${name} ${folder})
   endif()
 endforeach()
+# The kernels once more, as machine code of AMD GPUs.
+add_dependencies(test_hsa wavetile_hsa)
+add_dependencies(test_kernels wavetile_hsa)
+foreach(chip gfx1151 gfx1100 gfx942)
+  gtest_discover_tests(test_kernels DISCOVERY_MODE PRE_TEST DISCOVERY_TIMEOUT 60 TEST_PREFIX ${chip}.
+                       TEST_LIST test_kernels_${chip}
+                       TEST_FILTER "RowKernels.*:ElementKernels.*:*Copies.*:*Embedding.*:*Products.*:*Attention*.*:Sampling.*"
+                       PROPERTIES ENVIRONMENT "WAVETILE_TEST_CHIP=${chip}")
+endforeach()
 if(TARGET test_gpt2)
   target_compile_definitions(test_gpt2 PRIVATE GPT2_DSL_RUN="$<TARGET_FILE:gpt2-dsl-run>"
                                                GPT2_DSL_MAKE_CHECKPOINT="$<TARGET_FILE:gpt2-dsl-make-checkpoint>")

@@ -102,23 +102,20 @@ class CpuDevice : public Device {
   const std::string& name() const override { return name_; }
   const Target& target() const override { return *target_; }
   int threads() const override { return pool_.size(); }
+  bool host_memory() const override { return true; }
   BufferPtr allocate(size_t bytes) override { return std::make_shared<CpuBuffer>(bytes); }
   void write(const Buffer& to, size_t offset, const void* from, size_t bytes) override {
-    check(to, offset, bytes);
+    check_copy(to, offset, bytes);
     std::memcpy(static_cast<char*>(to.address()) + offset, from, bytes);
   }
   void read(void* to, const Buffer& from, size_t offset, size_t bytes) override {
-    check(from, offset, bytes);
+    check_copy(from, offset, bytes);
     std::memcpy(to, static_cast<const char*>(from.address()) + offset, bytes);
   }
   ModulePtr load(CompiledKernel k) override { return std::make_shared<CpuModule>(std::move(k)); }
   std::unique_ptr<Queue> queue() override { return std::make_unique<CpuQueue>(pool_); }
 
  private:
-  static void check(const Buffer& b, size_t offset, size_t bytes) {
-    if (offset > b.bytes() || bytes > b.bytes() - offset)
-      throw Error(fmt::format("a copy of {} bytes at {} leaves a buffer of {} bytes", bytes, offset, b.bytes()));
-  }
   std::string name_ = "cpu";
   TargetPtr target_;
   ThreadPool pool_;

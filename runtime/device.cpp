@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include "runtime/cpu_device.h"
+#include "runtime/hsa_device.h"
 
 namespace wavetile {
 
@@ -20,11 +21,23 @@ TensorView Buffer::view(DType dtype, std::vector<int64_t> extents, int64_t offse
   return {dtype, static_cast<char*>(address()) + offset * size, std::move(extents), std::move(strides)};
 }
 
-std::vector<DeviceInfo> Device::list() { return {describe_cpu()}; }
+std::vector<DeviceInfo> Device::list() {
+  std::vector<DeviceInfo> all{describe_cpu()};
+  for (DeviceInfo& d : list_hsa()) all.push_back(std::move(d));
+  return all;
+}
+
+std::string Device::diagnose() { return diagnose_hsa(); }
+
+void Device::check_copy(const Buffer& b, size_t offset, size_t bytes) {
+  if (offset > b.bytes() || bytes > b.bytes() - offset)
+    throw Error(fmt::format("a copy of {} bytes at {} leaves a buffer of {} bytes", bytes, offset, b.bytes()));
+}
 
 DevicePtr Device::open(const std::string& name, const DeviceOptions& options) {
   if (name == "cpu") return open_cpu(options);
-  throw Error(fmt::format("there is no device '{}'; this build has: cpu", name));
+  if (is_hsa(name)) return open_hsa(name, options);
+  throw Error(fmt::format("there is no device '{}'; this build has: cpu, hsa, hsa:0 (and so on), hsa:emulated", name));
 }
 
 }  // namespace wavetile

@@ -51,15 +51,18 @@ class Queue {
 };
 
 struct DeviceOptions {
-  int threads = 0;    // cpu: workers; 0: one for each CPU that this process may use
-  std::string level;  // cpu: see cpu_target
+  int threads = 0;      // of the host; 0: one for each CPU that this process may use
+  std::string level;    // cpu: see cpu_target
+  double patience = 0;  // hsa: seconds without a finished launch after which a wait fails; 0: 60, emulated 3600
 };
 
 struct DeviceInfo {
   std::string name;    // for Device::open
   std::string target;  // identity_of its target: what code is compiled for
-  int cpus = 0;        // that this process may run on
+  int cpus = 0;        // cpu: that this process may run on
   uint64_t memory_bytes = 0;
+  std::string product = {};  // of a GPU, as its maker calls it
+  int compute_units = 0;     // of a GPU
 };
 
 class Device {
@@ -67,18 +70,28 @@ class Device {
   virtual ~Device() = default;
   /// The devices that this process can open.
   static std::vector<DeviceInfo> list();
-  /// "cpu".  @throws Error for any other name, saying which there are.
+  /// What there is, what is missing, and what to do next: lines of text.
+  static std::string diagnose();
+  /// "cpu"; "hsa" (the first AMD GPU that there is a target for), "hsa:0" and so on, "hsa:emulated" (docs/hsa.md).
+  /// @throws Error where there is none of that name, saying what to do.
   static std::shared_ptr<Device> open(const std::string& name, const DeviceOptions& options = {});
 
   virtual const std::string& name() const = 0;
   virtual const Target& target() const = 0;
-  virtual int threads() const = 0;
+  virtual int threads() const = 0;  // of the host
+  /// Whether the host reads and writes buffers by their addresses, while nothing runs.
+  virtual bool host_memory() const = 0;
   /// Zeroed.  @throws Error if there is not as much memory.
   virtual BufferPtr allocate(size_t bytes) = 0;
+  /// write() and read() are for when nothing runs on the buffer.
   virtual void write(const Buffer& to, size_t offset, const void* from, size_t bytes) = 0;
   virtual void read(void* to, const Buffer& from, size_t offset, size_t bytes) = 0;
   virtual ModulePtr load(CompiledKernel k) = 0;
   virtual std::unique_ptr<Queue> queue() = 0;
+
+ protected:
+  /// @throws Error where these bytes are not all in the buffer.
+  static void check_copy(const Buffer& b, size_t offset, size_t bytes);
 };
 using DevicePtr = std::shared_ptr<Device>;
 

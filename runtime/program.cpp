@@ -112,6 +112,9 @@ void Program::launch(const Call& c) {
 void Program::run() {
   using clock = std::chrono::steady_clock;
   std::optional<VerifyOptions> verify = std::exchange(verify_, std::nullopt);
+  if (verify && !device_->host_memory())
+    throw Error(fmt::format("the kernels of device '{}' cannot be checked while they run: its memory is not the host's",
+                            device_->name()));
   for (Call& c : calls_) {
     std::optional<CallCheck> check;
     if (verify) {

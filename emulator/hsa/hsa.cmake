@@ -1,7 +1,5 @@
 # The HSA runtime on the emulator: what is exported is the HSA functions, under the version that AMD's library gives them.
 file(GLOB hsa_sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/emulator/hsa/*.cpp)
-find_path(HSA_INCLUDE_DIR hsa/hsa.h REQUIRED)
-mark_as_advanced(HSA_INCLUDE_DIR)
 add_library(wavetile_hsa SHARED ${hsa_sources})
 target_include_directories(wavetile_hsa PRIVATE ${PROJECT_SOURCE_DIR})
 target_include_directories(wavetile_hsa SYSTEM PRIVATE ${HSA_INCLUDE_DIR})

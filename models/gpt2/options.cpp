@@ -56,18 +56,19 @@ bool is_utf8(std::string_view text) {
 }
 
 std::string version_text() {
-  std::string text = fmt::format("gpt2-dsl-run {} ({})\ntargets: cpu; amdgpu as code objects, which nothing runs yet\n",
-                                 kVersion, kCommit);
+  std::string text = fmt::format("gpt2-dsl-run {} ({})\ntargets: cpu, amdgpu\n", kVersion, kCommit);
   for (const DeviceInfo& d : Device::list()) text += fmt::format("{}: {}\n", d.name, without_features(d.target));
   return text;
 }
 
-std::string devices_text() {
+std::string devices_text(bool verbose) {
   std::string text;
   for (const DeviceInfo& d : Device::list())
-    text += fmt::format("{}  {} CPUs, {:.1f} GiB, {}\n", d.name, d.cpus,
-                        static_cast<double>(d.memory_bytes) / (1 << 30), without_features(d.target));
-  return text;
+    text += fmt::format(
+        "{}  {}, {:.1f} GiB, {}\n", d.name,
+        d.product.empty() ? fmt::format("{} CPUs", d.cpus) : fmt::format("{}, {} CUs", d.product, d.compute_units),
+        static_cast<double>(d.memory_bytes) / (1 << 30), without_features(d.target));
+  return verbose ? text + "\n" + Device::diagnose() : text;
 }
 
 void add_sampling(CLI::App& app, Request& r) {
@@ -182,7 +183,10 @@ std::optional<Options> parse_options(int argc, char** argv) {
   add_sampling(app, r);
 
   const std::string how = "How it is computed";
-  app.add_option("--device", o.device, "cpu")->capture_default_str()->group(how);
+  app.add_option("--device", o.device,
+                 "cpu; hsa, hsa:0, ...: an AMD GPU; hsa:emulated: the emulator of one, chosen by WAVETILE_EMULATOR")
+      ->capture_default_str()
+      ->group(how);
   app.add_option("--dtype", o.dtype,
                  "type of the weights and of the KV cache: f32, bf16 or f16; sums are f32 in all of them. bf16 is the "
                  "default: half of f32's memory traffic, and every token of the reference texts comes out the same")
@@ -231,8 +235,12 @@ std::optional<Options> parse_options(int argc, char** argv) {
       ->check(named)
       ->group(told);
   app.add_flag("--quiet,-q", o.quiet, "nothing but the text, and errors")->group(told);
-  bool version = false, devices = false;
-  app.add_flag("--list-devices", devices, "print the devices that --device takes")->group(told);
+  bool version = false, devices = false, verbose = false;
+  auto* list = app.add_flag("--list-devices", devices, "print the devices that --device takes")->group(told);
+  app.add_flag("--verbose,-v", verbose,
+               "with --list-devices: what of AMD's runtime is there, what is missing, what to do")
+      ->needs(list)
+      ->group(told);
   app.add_flag("--version", version, "print version, commit, LLVM and targets")->group(told);
   try {
     app.parse(argc, argv);
@@ -241,7 +249,7 @@ std::optional<Options> parse_options(int argc, char** argv) {
     return {};
   }
   if (version) print_text(version_text());
-  if (devices) print_text(devices_text());
+  if (devices) print_text(devices_text(verbose));
   if (version || devices) return {};
   if (app.count("--verify") && o.verify_steps == 0) o.verify_steps = 1;
   if (logprobs->count() && !o.json && o.batch_file.empty())

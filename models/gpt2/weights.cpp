@@ -108,12 +108,13 @@ void convert(const StoredTensor& t, int64_t first, void* to, int64_t stride, int
   if (!all_finite(to, count, dtype)) throw_bad_weight(t, first, stride, count, dtype);
 }
 
-// Places tensors one after the other in a buffer that does not exist yet: run once to measure, once to fill.
+// Places tensors one after the other in a buffer that does not exist yet: run once to measure, once to fill. Where the
+// host cannot reach the buffer, a tensor is laid out in the host's memory and then written.
 class Layouter {
  public:
-  Layouter(Buffer* buffer, DType dtype, const Packing& packing, ThreadPool& pool,
+  Layouter(Device& device, Buffer* buffer, DType dtype, const Packing& packing, ThreadPool& pool,
            const std::function<void(double)>& progress)
-      : buffer_(buffer), dtype_(dtype), packing_(packing), pool_(pool), progress_(progress) {}
+      : device_(device), buffer_(buffer), dtype_(dtype), packing_(packing), pool_(pool), progress_(progress) {}
 
   size_t bytes() const { return used_; }
 
@@ -121,9 +122,10 @@ class Layouter {
   TensorView matrix(const StoredTensor& t, bool of_columns) {
     int64_t k = t.shape[of_columns ? 1 : 0], n = t.shape[of_columns ? 0 : 1];
     TensorView v{dtype_, nullptr, {k, n}, packed_strides({k, n}, packing_)};
-    v.data = take(static_cast<size_t>(packed_elements(v.extents, packing_) * size_of(dtype_)));
+    const auto bytes = static_cast<size_t>(packed_elements(v.extents, packing_) * size_of(dtype_));
+    v.data = take(bytes);
     const bool columns_are_dense = of_columns != t.transposed;
-    if (v.data) fill(t, v, columns_are_dense ? 1 : n, columns_are_dense ? k : 1);
+    put(v, bytes, [&](const TensorView& to) { fill(t, to, columns_are_dense ? 1 : n, columns_are_dense ? k : 1); });
     return v;
   }
   TensorView rows(const StoredTensor& t) { return dense_copy(t, dtype_); }
@@ -143,11 +145,23 @@ class Layouter {
 
   TensorView dense_copy(const StoredTensor& t, DType dtype) {
     TensorView v = dense<void>(dtype, nullptr, t.shape);
-    v.data = take(static_cast<size_t>(t.size() * size_of(dtype)));
-    if (!v.data) return v;
-    convert(t, 0, v.data, 1, t.size(), dtype);
-    finish(t);
+    const auto bytes = static_cast<size_t>(t.size() * size_of(dtype));
+    v.data = take(bytes);
+    put(v, bytes, [&](const TensorView& to) { convert(t, 0, to.data, 1, t.size(), dtype); });
+    if (v.data) finish(t);
     return v;
+  }
+
+  template <class F>
+  void put(const TensorView& v, size_t bytes, F&& lay_out) {
+    if (!v.data) return;
+    if (device_.host_memory()) return lay_out(v);
+    std::vector<char> host(bytes);  // with the zeros that pad a packed tensor
+    TensorView to = v;
+    to.data = host.data();
+    lay_out(to);
+    device_.write(*buffer_, static_cast<size_t>(static_cast<char*>(v.data) - static_cast<char*>(buffer_->address())),
+                  host.data(), bytes);
   }
 
   // The source's element (k, n) lies at k * by_k + n * by_n. Runs along n are converted in one go, and then dealt out
@@ -182,6 +196,7 @@ class Layouter {
     finish(t);
   }
 
+  Device& device_;
   Buffer* buffer_;
   DType dtype_;
   Packing packing_;
@@ -218,10 +233,10 @@ Weights load_weights(const Checkpoint& checkpoint, Device& device, DType dtype,
   Packing packing = kernels::weight_packing(caps_of(device.target()), dtype);
   Weights w;
   w.dtype = dtype;
-  Layouter measure(nullptr, dtype, packing, pool, progress);
+  Layouter measure(device, nullptr, dtype, packing, pool, progress);
   lay_out(checkpoint, measure, w);
   w.buffer = device.allocate(measure.bytes());
-  Layouter place(w.buffer.get(), dtype, packing, pool, progress);
+  Layouter place(device, w.buffer.get(), dtype, packing, pool, progress);
   lay_out(checkpoint, place, w);
   return w;
 }

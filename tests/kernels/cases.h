@@ -125,18 +125,19 @@ inline std::vector<Walk> random_walk(std::vector<std::string> axes) {
   return w;
 }
 
-/// 200 cases on the cpu, some on the levels below and on the virtual machines, with 1, 2 and 4 warps.
+/// 200 cases on the cpu, some on the levels below and on the virtual machines, with 1, 2 and 4 warps; a few on a
+/// device.
 inline void check_subject(const Subject& subject) {
   for (const Machine& m : machines()) {
     const Caps& caps = caps_of(*m.target);
-    bool native = m.name == "cpu";
-    int variants = native ? 12 : m.is_virtual ? 6 : 3, cases = native ? 17 : m.is_virtual ? 2 : 8;
+    const bool native = m.name == "cpu", slow = m.is_virtual || m.device;
+    int variants = native ? 12 : m.is_virtual ? 6 : 3, cases = native ? 17 : slow ? 2 : 8;
     for (int i = 0; i < variants; ++i) {
       Placement p = i % 7 == 6 ? Placement::known : i % 3 == 2 ? Placement::scattered : Placement::padded;
-      Variant s = subject(caps, i % 2 == 0, p);
-      if (!caps.simd || i % 2) s.schedule.warps = std::min(1 << i % 3, caps.max_warps);
+      Variant s = subject(caps, i % 2 == 0 || m.device, p);  // a random schedule may ask a GPU for too many registers
+      if (i % 2 || (!caps.simd && !m.device)) s.schedule.warps = std::min(1 << i % 3, caps.max_warps);
       for (int c = 0; c < cases; ++c) {
-        int64_t budget = m.is_virtual ? 3000 : c == 7 ? 300000 : 20000;
+        int64_t budget = slow ? 3000 : c == 7 ? 300000 : 20000;
         Case x = s.make(budget);
         for (HostTensor& t : x.tensors) t = placed(t, p);
         check_kernel(m, s.kernel, s.schedule, x.tensors, x.tolerance, {}, known_of(p));

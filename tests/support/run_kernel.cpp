@@ -76,13 +76,13 @@ int64_t place(const std::vector<int64_t>& c, const TensorView& v, const Packing*
   return o;
 }
 
-// A tensor on the device.
-struct Buffer {
+// A tensor as it lies on the machine.
+struct Image {
   std::vector<char> memory;
   char* data = nullptr;  // of the first element
   TensorView view;
 
-  Buffer(size_t bytes, size_t skip) : memory(bytes + 2 * guard + 64, static_cast<char>(pattern)) {
+  Image(size_t bytes, size_t skip) : memory(bytes + 2 * guard + 64, static_cast<char>(pattern)) {
     auto start = reinterpret_cast<uintptr_t>(memory.data()) + guard;
     data = reinterpret_cast<char*>((start + 63) / 64 * 64) + skip;
   }
@@ -93,7 +93,7 @@ const Packing* packing_of(const Schedule& s, const std::string& tensor) {
   return it == s.packing.end() ? nullptr : &it->second;
 }
 
-Buffer upload(const HostTensor& t, const Packing* p) {
+Image upload(const HostTensor& t, const Packing* p) {
   auto size = static_cast<size_t>(size_of(t.dtype));
   int64_t span = 0;
   if (p) {
@@ -103,7 +103,7 @@ Buffer upload(const HostTensor& t, const Packing* p) {
     span += 1;
   }
   size_t skip = p ? 0 : static_cast<size_t>(t.offset) * size;
-  Buffer b(static_cast<size_t>(span) * size + skip, skip);
+  Image b(static_cast<size_t>(span) * size + skip, skip);
   b.view = {t.dtype, b.data, t.extents, p ? packed_strides(t.extents, *p) : t.strides};
   for (int64_t i = 0; i < t.elements(); ++i)
     std::memcpy(b.data + static_cast<size_t>(place(coordinates(t.extents, i), b.view, p)) * size,
@@ -112,7 +112,7 @@ Buffer upload(const HostTensor& t, const Packing* p) {
 }
 
 // Takes the elements and puts the pattern in their place: what is left must be nothing else.
-void download(Buffer& b, HostTensor& t, const Packing* p, const std::string& what) {
+void download(Image& b, HostTensor& t, const Packing* p, const std::string& what) {
   auto size = static_cast<size_t>(size_of(t.dtype));
   for (int64_t i = 0; i < t.elements(); ++i) {
     char* at = b.data + static_cast<size_t>(place(coordinates(t.extents, i), b.view, p)) * size;
@@ -127,9 +127,19 @@ void download(Buffer& b, HostTensor& t, const Packing* p, const std::string& wha
     }
 }
 
+// Where an image begins in a buffer, so that its elements lie there as aligned as they do here.
+size_t shift_of(const Image& b) { return reinterpret_cast<uintptr_t>(b.memory.data()) % 64; }
+
+BufferPtr upload(Device& device, const Image& b) {
+  BufferPtr buffer = device.allocate(shift_of(b) + b.memory.size());
+  device.write(*buffer, shift_of(b), b.memory.data(), b.memory.size());
+  return buffer;
+}
+
 struct Loaded {
   CompiledKernel kernel;
   std::unique_ptr<Code> code;
+  ModulePtr module;  // on a device
 };
 
 std::string text_of(const Signature& sig) {
@@ -163,10 +173,25 @@ const Loaded& compiled(const Machine& m, const Kernel& k, const Schedule& s, con
   if (it == kept.end()) {
     const char* dump = std::getenv("WAVETILE_DUMP");
     CompiledKernel c = compile(k, sig, s, *m.target, {dump ? dump : ""});
-    auto code = load_code(c.object);
-    it = kept.emplace(key, Loaded{std::move(c), std::move(code)}).first;
+    auto code = m.device ? nullptr : load_code(c.object);
+    auto module = m.device ? m.device->load(c) : nullptr;
+    it = kept.emplace(key, Loaded{std::move(c), std::move(code), std::move(module)}).first;
   }
   return it->second;
+}
+
+// A GPU's target refuses a schedule that does not fit its registers, which at unknown strides are fewer: then with half
+// of the largest tile, as the error advises.
+const Loaded& compiled_to_fit(const Machine& m, const Kernel& k, Schedule s, const Signature& sig) {
+  for (;;) try {
+      return compiled(m, k, s, sig);
+    } catch (const Error& e) {
+      auto largest = std::max_element(s.tile.begin(), s.tile.end(),
+                                      [](const auto& a, const auto& b) { return a.second < b.second; });
+      const bool registers = std::string_view(e.what()).find("does not fit the registers") != std::string_view::npos;
+      if (!registers || largest == s.tile.end() || largest->second == 1) throw;
+      largest->second /= 2;
+    }
 }
 
 // Dimensions that the extents of whole ranges are made of have to be known whatever the launches may change.
@@ -276,14 +301,20 @@ HostTensor strided(const HostTensor& t, std::vector<int64_t> strides, int64_t of
 const std::vector<Machine>& machines() {
   static const std::vector<Machine> all = [] {
     std::vector<Machine> m;
-    m.push_back({"cpu", cpu_target(), false});
+    if (const char* chip = std::getenv("WAVETILE_TEST_CHIP")) {
+      // A report, or anything that is left at the end, makes the process fail.
+      setenv("WAVETILE_EMULATOR", fmt::format("{},checks,strict", chip).c_str(), 1);
+      m.push_back({chip, amdgpu_target(chip), false, Device::open("hsa:emulated")});
+      return m;
+    }
+    m.push_back({"cpu", cpu_target(), false, nullptr});
     for (const char* level : {"avx2", "baseline"}) try {
-        m.push_back({std::string("cpu-") + level, cpu_target(level), false});
+        m.push_back({std::string("cpu-") + level, cpu_target(level), false, nullptr});
       } catch (const Error&) {  // this machine lacks it
       }
-    m.push_back({"virtual 8 explicit", virtual_target(8, true), true});
-    m.push_back({"virtual 64 implicit", virtual_target(64, false), true});
-    m.push_back({"virtual 32 implicit", virtual_target(32, false), true});
+    m.push_back({"virtual 8 explicit", virtual_target(8, true), true, nullptr});
+    m.push_back({"virtual 64 implicit", virtual_target(64, false), true, nullptr});
+    m.push_back({"virtual 32 implicit", virtual_target(32, false), true, nullptr});
     return m;
   }();
   return all;
@@ -293,7 +324,7 @@ void run_on(const Machine& m, const Kernel& k, const Schedule& asked, std::vecto
             const std::vector<double>& scalars, const Known& known) {
   Schedule s = fitted(asked, m);
   const Graph& g = k.graph();
-  std::vector<Buffer> buffers;
+  std::vector<Image> buffers;
   buffers.reserve(tensors.size() + 8);
   std::vector<TensorView> views;
   for (size_t i = 0; i < tensors.size(); ++i) {
@@ -302,7 +333,7 @@ void run_on(const Machine& m, const Kernel& k, const Schedule& asked, std::vecto
   }
   Signature sig = signature_of(views);
   erase_unknown(g, sig, known);
-  const Loaded& loaded = compiled(m, k, s, sig);
+  const Loaded& loaded = m.device ? compiled_to_fit(m, k, s, sig) : compiled(m, k, s, sig);
 
   for (const Workspace& w : loaded.kernel.workspaces) {
     std::vector<int64_t> extents{w.parts};
@@ -310,6 +341,14 @@ void run_on(const Machine& m, const Kernel& k, const Schedule& asked, std::vecto
     buffers.push_back(upload(HostTensor(w.dtype, extents), nullptr));
     views.push_back(buffers.back().view);
   }
+  std::vector<BufferPtr> on_device;
+  if (m.device)
+    for (size_t i = 0; i < buffers.size(); ++i) {
+      on_device.push_back(upload(*m.device, buffers[i]));
+      views[i].data = static_cast<char*>(on_device[i]->address()) + shift_of(buffers[i]) +
+                      (buffers[i].data - buffers[i].memory.data());
+    }
+  std::unique_ptr<Queue> queue = m.device ? m.device->queue() : nullptr;
   std::vector<int64_t> slots;
   for (const TensorView& v : views) {
     slots.push_back(reinterpret_cast<intptr_t>(v.data));
@@ -319,11 +358,18 @@ void run_on(const Machine& m, const Kernel& k, const Schedule& asked, std::vecto
   for (size_t i = 0; i < scalars.size(); ++i) slots.push_back(parameter_bits(g.scalars[i].dtype, scalars[i]));
   for (const Stage& stage : loaded.kernel.stages) {
     int64_t grid = grid_of(stage, views, scalars);
-    if (m.is_virtual)
+    if (queue && grid > 0)
+      queue->launch(*loaded.module, static_cast<size_t>(&stage - loaded.kernel.stages.data()), slots, grid);
+    else if (queue)
+      continue;
+    else if (m.is_virtual)
       run_virtual(*m.target, *loaded.code, stage, slots.data(), grid);
     else
       reinterpret_cast<CpuEntry>(loaded.code->symbol(stage.symbol))(slots.data(), 0, grid);
   }
+  if (queue) queue->wait();
+  for (size_t i = 0; i < on_device.size(); ++i)
+    m.device->read(buffers[i].memory.data(), *on_device[i], shift_of(buffers[i]), buffers[i].memory.size());
   for (size_t i = 0; i < tensors.size(); ++i)
     download(buffers[i], tensors[i], packing_of(s, g.tensors[i].name), "tensor '" + g.tensors[i].name + "'");
 }

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "codegen/compile.h"
+#include "runtime/device.h"
 #include "tests/support/tolerance.h"
 
 namespace wavetile {
@@ -48,8 +49,10 @@ struct Machine {
   std::string name;
   TargetPtr target;
   bool is_virtual = false;
+  DevicePtr device = nullptr;  // on which it runs, where that is not this process
 };
-/// cpu, cpu-avx2, cpu-baseline (those that this CPU has), virtual 8 explicit, virtual 64 implicit, virtual 32 implicit.
+/// cpu, cpu-avx2, cpu-baseline (those that this CPU has), virtual 8 explicit, virtual 64 implicit, virtual 32 implicit;
+/// where the environment has WAVETILE_TEST_CHIP, that chip on the emulator alone, with all of its checks.
 const std::vector<Machine>& machines();
 
 /// What of the tensors' shapes the kernel is compiled for; the rest comes with the launch (extents of whole ranges are

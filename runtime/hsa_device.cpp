@@ -1,0 +1,252 @@
+#include "runtime/hsa_device.h"
+
+#include <algorithm>
+#include <charconv>
+#include <cstring>
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "runtime/hsa_queue.h"
+#include "runtime/thread_pool.h"
+
+namespace wavetile {
+namespace {
+
+using hsa::Agent;
+using hsa::System;
+using SystemPtr = std::shared_ptr<System>;
+
+constexpr const char* kEmulated = "hsa:emulated";
+constexpr size_t kTail = 64;                                       // readable bytes past a buffer's end
+constexpr double kPatience = 60, kPatienceWithEmulator = 60 * 60;  // seconds
+
+class HsaBuffer : public Buffer {
+ public:
+  HsaBuffer(SystemPtr system, const Agent& agent, size_t bytes) : system_(std::move(system)), bytes_(bytes) {
+    const hsa::Api& api = system_->api();
+    const std::string what = fmt::format("the allocation of a buffer of {} bytes of {}'s memory", bytes, agent.product);
+    if (bytes > SIZE_MAX / 2 || bytes + kTail > agent.memory_bytes)
+      throw Error(fmt::format("{} failed: it has {} bytes", what, agent.memory_bytes));
+    const size_t size = (bytes + kTail + 3) / 4 * 4;
+    api.check(api.hsa_amd_memory_pool_allocate(agent.memory, size, 0, &address_), what);
+    try {
+      if (reinterpret_cast<uintptr_t>(address_) % 64) throw InternalError("a buffer that is not 64-byte aligned");
+      if (agent.apu && agent.shared) {
+        const hsa_agent_t both[] = {system_->host(), agent.handle};  // the list replaces what was allowed before
+        api.check(api.hsa_amd_agents_allow_access(2, both, nullptr, address_), "hsa_amd_agents_allow_access");
+      }
+      api.check(api.hsa_amd_memory_fill(address_, 0, size / 4), "hsa_amd_memory_fill");
+    } catch (...) {
+      api.hsa_amd_memory_pool_free(address_);
+      throw;
+    }
+  }
+  ~HsaBuffer() override { system_->api().hsa_amd_memory_pool_free(address_); }
+  HsaBuffer(const HsaBuffer&) = delete;
+  size_t bytes() const override { return bytes_; }
+  void* address() const override { return address_; }
+
+ private:
+  SystemPtr system_;
+  size_t bytes_;
+  void* address_ = nullptr;
+};
+
+class HsaModule : public hsa::LoadedModule {
+ public:
+  HsaModule(CompiledKernel k, SystemPtr system, const Agent& agent, int lanes)
+      : LoadedModule(std::move(k)), system_(std::move(system)), agent_(agent.handle), lanes_(lanes) {
+    try {
+      load();
+    } catch (...) {
+      release();
+      throw;
+    }
+  }
+  ~HsaModule() override { release(); }
+  HsaModule(const HsaModule&) = delete;
+  const hsa::LoadedKernel& stage(size_t i) const override { return stages_[i]; }
+
+ private:
+  void check(hsa_status_t s, const char* what) const {
+    system_->api().check(s, fmt::format("kernel '{}': {}", kernel().name, what));
+  }
+  void load() {
+    const hsa::Api& api = system_->api();
+    // The reader refers to the code object: both stay.
+    check(api.hsa_code_object_reader_create_from_memory(kernel().object.data(), kernel().object.size(), &reader_),
+          "hsa_code_object_reader_create_from_memory");
+    check(
+        api.hsa_executable_create_alt(HSA_PROFILE_FULL, HSA_DEFAULT_FLOAT_ROUNDING_MODE_DEFAULT, nullptr, &executable_),
+        "hsa_executable_create_alt");
+    check(api.hsa_executable_load_agent_code_object(executable_, agent_, reader_, nullptr, nullptr),
+          "hsa_executable_load_agent_code_object");
+    check(api.hsa_executable_freeze(executable_, nullptr), "hsa_executable_freeze");
+    for (const Stage& s : kernel().stages) stages_.push_back(find(s));
+  }
+  hsa::LoadedKernel find(const Stage& s) const {
+    const hsa::Api& api = system_->api();
+    hsa::LoadedKernel k;
+    k.name = s.symbol;
+    k.work_items = int64_t{lanes_} * s.warps;
+    hsa_executable_symbol_t symbol{};
+    check(api.hsa_executable_get_symbol_by_name(executable_, (s.symbol + ".kd").c_str(), &agent_, &symbol),
+          "hsa_executable_get_symbol_by_name");
+    auto info = [&](hsa_executable_symbol_info_t what, void* to) {
+      check(api.hsa_executable_symbol_get_info(symbol, what, to), "hsa_executable_symbol_get_info");
+    };
+    info(HSA_EXECUTABLE_SYMBOL_INFO_KERNEL_OBJECT, &k.object);
+    info(HSA_EXECUTABLE_SYMBOL_INFO_KERNEL_KERNARG_SEGMENT_SIZE, &k.kernarg_bytes);
+    info(HSA_EXECUTABLE_SYMBOL_INFO_KERNEL_GROUP_SEGMENT_SIZE, &k.group_bytes);
+    info(HSA_EXECUTABLE_SYMBOL_INFO_KERNEL_PRIVATE_SEGMENT_SIZE, &k.private_bytes);
+    return k;
+  }
+  void release() {
+    const hsa::Api& api = system_->api();
+    if (executable_.handle != 0) api.hsa_executable_destroy(executable_);
+    if (reader_.handle != 0) api.hsa_code_object_reader_destroy(reader_);
+  }
+
+  SystemPtr system_;
+  hsa_agent_t agent_;
+  int lanes_;  // of a wave
+  hsa_code_object_reader_t reader_{};
+  hsa_executable_t executable_{};
+  std::vector<hsa::LoadedKernel> stages_;
+};
+
+class HsaDevice : public Device {
+ public:
+  HsaDevice(std::string name, SystemPtr system, const Agent& agent, const DeviceOptions& options)
+      : name_(std::move(name)),
+        system_(std::move(system)),
+        agent_(agent),
+        target_(amdgpu_target(agent.chip)),
+        threads_(options.threads > 0 ? options.threads : available_cpus()),
+        patience_(options.patience > 0      ? options.patience
+                  : system_->api().emulated ? kPatienceWithEmulator
+                                            : kPatience) {}
+  const std::string& name() const override { return name_; }
+  const Target& target() const override { return *target_; }
+  int threads() const override { return threads_; }
+  bool host_memory() const override { return agent_.apu && agent_.shared; }
+  BufferPtr allocate(size_t bytes) override { return std::make_shared<HsaBuffer>(system_, agent_, bytes); }
+  void write(const Buffer& to, size_t offset, const void* from, size_t bytes) override {
+    check_copy(to, offset, bytes);
+    copy(static_cast<char*>(to.address()) + offset, from, bytes);
+  }
+  void read(void* to, const Buffer& from, size_t offset, size_t bytes) override {
+    check_copy(from, offset, bytes);
+    copy(to, static_cast<const char*>(from.address()) + offset, bytes);
+  }
+  ModulePtr load(CompiledKernel k) override {
+    return std::make_shared<HsaModule>(std::move(k), system_, agent_, caps_of(*target_).lanes);
+  }
+  std::unique_ptr<Queue> queue() override { return std::make_unique<hsa::AqlQueue>(system_, agent_, patience_); }
+
+ private:
+  void copy(void* to, const void* from, size_t bytes) {
+    if (bytes == 0) return;
+    if (host_memory())
+      std::memcpy(to, from, bytes);
+    else
+      system_->api().check(system_->api().hsa_memory_copy(to, from, bytes), "hsa_memory_copy");
+  }
+
+  std::string name_;
+  SystemPtr system_;
+  Agent agent_;
+  TargetPtr target_;
+  int threads_;
+  double patience_;
+};
+
+DeviceInfo info_of(const std::string& name, const Agent& a) {
+  DeviceInfo info{name, identity_of(*amdgpu_target(a.chip)), 0, a.memory_bytes};
+  info.product = a.product;
+  info.compute_units = static_cast<int>(a.compute_units);
+  return info;
+}
+
+}  // namespace
+
+bool is_hsa(const std::string& name) { return name == "hsa" || name.starts_with("hsa:"); }
+
+DevicePtr open_hsa(const std::string& name, const DeviceOptions& options) {
+  const bool emulated = name == kEmulated;
+  int64_t wanted = -1;  // the first that there is a target for
+  if (name != "hsa" && !emulated) {
+    const char *begin = name.data() + 4, *end = name.data() + name.size();
+    const auto [stop, error] = std::from_chars(begin, end, wanted);
+    if (error != std::errc() || stop != end || wanted < 0)
+      throw Error(fmt::format("there is no device '{}'; say hsa, hsa:0 (and so on) or {}", name, kEmulated));
+  }
+  SystemPtr system;
+  try {
+    system = System::open(emulated);
+  } catch (const Error& e) {
+    throw Error(
+        fmt::format("device '{}': {}{}", name, e.what(),
+                    emulated ? "" : "\n--device hsa:emulated runs the same code on the emulator, without a GPU"));
+  }
+  const std::vector<Agent>& gpus = system->gpus();
+  if (gpus.empty()) throw Error(fmt::format("device '{}': {}", name, hsa::why_no_gpu()));
+  size_t i = 0;
+  if (wanted < 0)
+    while (i + 1 < gpus.size() && !gpus[i].known) ++i;
+  else
+    i = static_cast<size_t>(wanted);
+  if (i >= gpus.size())
+    throw Error(fmt::format("there is no device '{}': this machine has {} of them, from hsa:0 on", name, gpus.size()));
+  if (!gpus[i].known) try {
+      amdgpu_target(gpus[i].chip);
+    } catch (const Error& e) {
+      throw Error(fmt::format("device '{}' ({}, {}): {}", name, gpus[i].product, gpus[i].isa, e.what()));
+    }
+  if (gpus[i].memory.handle == 0)
+    throw Error(fmt::format("device '{}' ({}): it has no memory to allocate", name, gpus[i].product));
+  return std::make_shared<HsaDevice>(name, std::move(system), gpus[i], options);
+}
+
+std::vector<DeviceInfo> list_hsa() {
+  std::vector<DeviceInfo> all;
+  for (bool emulated : {false, true}) try {
+      const auto system = System::open(emulated);
+      for (size_t i = 0; i < system->gpus().size(); ++i)
+        if (const Agent& a = system->gpus()[i]; a.known)
+          all.push_back(info_of(emulated ? kEmulated : fmt::format("hsa:{}", i), a));
+    } catch (const Error&) {  // diagnose_hsa() says why
+    }
+  return all;
+}
+
+std::string diagnose_hsa() {
+  auto gib = [](uint64_t bytes) { return static_cast<double>(bytes) / (1 << 30); };
+  std::string text;
+  for (bool emulated : {false, true}) {
+    const char* const name = emulated ? kEmulated : "hsa";
+    try {
+      const auto system = System::open(emulated);
+      text += fmt::format("{}: {}, HSA {}\n", name, system->api().path, system->version());
+      if (system->gpus().empty()) text += fmt::format("{}: no GPU: {}\n", name, hsa::why_no_gpu());
+      for (size_t i = 0; i < system->gpus().size(); ++i) {
+        const Agent& a = system->gpus()[i];
+        const std::string agent = emulated ? name : fmt::format("hsa:{}", i);
+        text += fmt::format("{}: {}, {}, {} compute units, ", agent, a.product, a.isa, a.compute_units);
+        text += a.apu ? fmt::format("an APU: {:.1f} GiB of memory for the GPU, {:.1f} GiB for the host\n",
+                                    gib(a.memory_bytes), gib(system->host_bytes()))
+                      : fmt::format("{:.1f} GiB\n", gib(a.memory_bytes));
+        if (!a.known)
+          text +=
+              fmt::format("{}: there is no target for {}: it cannot be used; see README.md for those that there are\n",
+                          agent, a.chip.empty() ? "its ISA" : a.chip);
+      }
+    } catch (const Error& e) {
+      text += fmt::format("{}: {}\n", name, e.what());
+    }
+  }
+  return text;
+}
+
+}  // namespace wavetile

@@ -1,0 +1,80 @@
+// The demo model on the HSA device, as machine code of AMD GPUs on the emulator: the reference's tokens, in f32.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstdlib>
+#include <string>
+
+#include "models/gpt2/model.h"
+#include "tests/gpt2/golden.h"
+
+namespace wavetile {
+namespace {
+
+struct Case {
+  const char* chip;
+  PlanKind plan;
+  size_t prompts, steps;  // at most
+};
+
+class HsaGolden : public testing::TestWithParam<Case> {};
+INSTANTIATE_TEST_SUITE_P(Model8M, HsaGolden,
+                         testing::Values(Case{"gfx1151", PlanKind::fused, 99, 99},
+                                         Case{"gfx1151", PlanKind::unfused, 2, 8},
+                                         Case{"gfx1100", PlanKind::fused, 1, 8}, Case{"gfx942", PlanKind::fused, 1, 8},
+                                         Case{"gfx942", PlanKind::unfused, 1, 8}),
+                         [](const auto& info) {
+                           return std::string(info.param.chip) +
+                                  (info.param.plan == PlanKind::fused ? "_fused" : "_unfused");
+                         });
+
+TEST_P(HsaGolden, Tokens) {
+  const Case& c = GetParam();
+  setenv("WAVETILE_EMULATOR", (std::string(c.chip) + ",strict").c_str(), 1);
+  Model model(Checkpoint(kDemo), Device::open("hsa:emulated"),
+              {.dtype = DType::f32, .plan = c.plan, .kernels = {.enabled = false}});
+  const std::vector<GoldenPrompt> golden = read_golden(kDemo);
+  double worst = 0;
+  size_t steps = 0;
+  for (size_t p = 0; p < std::min(c.prompts, golden.size()); ++p) {
+    SCOPED_TRACE(golden[p].text);
+    model.reset();
+    model.read(golden[p].ids);
+    const std::vector<float> logits = model.logits();
+    for (auto [id, value] : golden[p].top) {
+      const double error = std::abs(static_cast<double>(logits.at(static_cast<size_t>(id))) - value);
+      ASSERT_LE(error, 1e-3);  // no NaN passes
+      worst = std::max(worst, error);
+    }
+    for (size_t i = 0; i < std::min(c.steps, golden[p].greedy.size()); ++i, ++steps) {
+      if (i) model.step();
+      ASSERT_EQ(model.next(), golden[p].greedy[i]) << "step " << i;
+    }
+  }
+  std::printf("%zu tokens equal to the reference; top-20 logits off by at most %.2g\n", steps, worst);
+}
+
+// What is read and written a byte or a few at a time goes through the device.
+TEST(HsaModel, SamplesAsTheCpuDoes) {
+  setenv("WAVETILE_EMULATOR", "gfx1100,strict", 1);  // whose memory is not the host's
+  std::vector<std::vector<int32_t>> texts;
+  for (const char* name : {"cpu", "hsa:emulated"}) {
+    Model model(Checkpoint(kDemo), Device::open(name), {.dtype = DType::f32, .kernels = {.enabled = false}});
+    model.set_sampling({.temperature = 0.9F, .top_k = 50, .top_p = 0.95F, .repetition_penalty = 1.3F, .seed = 11});
+    std::vector<int32_t> ids;
+    for (int round = 0; round < 2; ++round) {  // the second time what was seen is forgotten
+      model.reset();
+      model.read(read_golden(kDemo)[0].ids);
+      for (int i = 0; i < 4; ++i) {
+        if (i) model.step();
+        ids.push_back(model.next());
+      }
+    }
+    texts.push_back(ids);
+  }
+  EXPECT_EQ(texts[0], texts[1]);
+}
+
+}  // namespace
+}  // namespace wavetile
