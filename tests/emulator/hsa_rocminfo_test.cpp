@@ -38,6 +38,7 @@ TEST(HsaRocminfo, Runs) {
 #endif
   if (std::system("command -v rocminfo > /dev/null") != 0)
     GTEST_SKIP() << "rocminfo is not installed (package rocminfo)";
+  if (std::system("command -v lsmod > /dev/null") != 0) GTEST_SKIP() << "rocminfo needs lsmod (package kmod)";
   for (const char* chip : {"gfx1151", "gfx1100", "gfx942"}) {
     SCOPED_TRACE(chip);
     const Ran ran = run_rocminfo(chip);
