@@ -75,8 +75,6 @@ TEST_F(HsaPacket, RefusesEachWrongField) {
        "it needs 256"},
       {"much_lds", "lds.kd", [](Dispatch& p) { p.group_segment_size = 65537; }, HSA_STATUS_ERROR_INVALID_ALLOCATION,
        "65536"},
-      {"much_scratch", "step.kd", [](Dispatch& p) { p.private_segment_size = 4'000'000'000; },
-       HSA_STATUS_ERROR_INVALID_PACKET_FORMAT, "bad-dispatch"},
       {"signal", "step.kd", [](Dispatch& p) { p.completion_signal.handle = 72; }, HSA_STATUS_ERROR_INVALID_SIGNAL,
        "0x48 is no signal"},
   };
