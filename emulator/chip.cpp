@@ -24,9 +24,7 @@ constexpr std::array kChips{
          .lds_bytes = 65536,
          .cache_line = 128,
          .elf_mach = 0x4a,
-         .apu = true,
-         .packed_work_item_ids = true,
-         .architected_flat_scratch = true},
+         .apu = true},
     Chip{.name = "gfx1100",
          .product = "AMD Radeon RX 7900 XTX (emulated)",
          .family = Family::rdna3,
@@ -43,9 +41,7 @@ constexpr std::array kChips{
          .lds_bytes = 65536,
          .cache_line = 128,
          .elf_mach = 0x41,
-         .apu = false,
-         .packed_work_item_ids = true,
-         .architected_flat_scratch = true},
+         .apu = false},
     Chip{.name = "gfx942",
          .product = "AMD Instinct MI300X (emulated)",
          .family = Family::cdna3,
@@ -62,9 +58,7 @@ constexpr std::array kChips{
          .lds_bytes = 65536,
          .cache_line = 128,
          .elf_mach = 0x4c,
-         .apu = false,
-         .packed_work_item_ids = true,
-         .architected_flat_scratch = true},
+         .apu = false},
 };
 
 }  // namespace
