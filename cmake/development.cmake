@@ -84,7 +84,9 @@ foreach(folder IN LISTS test_folders)
   endif()
 endforeach()
 # The kernels once more, as machine code of AMD GPUs.
-add_dependencies(test_hsa wavetile_hsa)
+add_dependencies(test_hsa wavetile_hsa gpt2-dsl-run)
+target_include_directories(test_hsa SYSTEM PRIVATE ${HSA_INCLUDE_DIR})
+target_compile_definitions(test_hsa PRIVATE GPT2_DSL_RUN="$<TARGET_FILE:gpt2-dsl-run>")
 add_dependencies(test_kernels wavetile_hsa)
 foreach(chip gfx1151 gfx1100 gfx942)
   gtest_discover_tests(test_kernels DISCOVERY_MODE PRE_TEST DISCOVERY_TIMEOUT 60 TEST_PREFIX ${chip}.
