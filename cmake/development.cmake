@@ -56,7 +56,7 @@ include(${PROJECT_SOURCE_DIR}/emulator/fuzz/fuzz.cmake OPTIONAL)
 # What tests share.
 wavetile_library(test_support tests/support)
 target_compile_definitions(wavetile_test_support PUBLIC WAVETILE_SOURCE_DIR="${PROJECT_SOURCE_DIR}")
-target_link_libraries(wavetile_test_support PUBLIC wavetile_gpt2 wavetile_bench wavetile_codegen_testing
+target_link_libraries(wavetile_test_support PUBLIC wavetile_gpt2 wavetile_checks wavetile_bench wavetile_codegen_testing
                                                    nlohmann_json::nlohmann_json GTest::gmock)
 
 # One program for tests/ and one for each folder of tests in it: what a test needs decides where it stands. ctest runs
