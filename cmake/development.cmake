@@ -94,6 +94,11 @@ foreach(chip gfx1151 gfx1100 gfx942)
                        TEST_FILTER "RowKernels.*:ElementKernels.*:*Copies.*:*Embedding.*:*Products.*:*Attention*.*:Sampling.*"
                        PROPERTIES ENVIRONMENT "WAVETILE_TEST_CHIP=${chip}")
 endforeach()
+if(TARGET test_tools)
+  target_link_libraries(test_tools PRIVATE wavetile_tools)
+  target_compile_definitions(test_tools PRIVATE WAVETILE_PROGRAM="$<TARGET_FILE:wavetile>")
+  add_dependencies(test_tools wavetile)
+endif()
 if(TARGET test_gpt2)
   target_compile_definitions(test_gpt2 PRIVATE GPT2_DSL_RUN="$<TARGET_FILE:gpt2-dsl-run>"
                                                GPT2_DSL_MAKE_CHECKPOINT="$<TARGET_FILE:gpt2-dsl-make-checkpoint>")

@@ -4,7 +4,7 @@ include(CMakePackageConfigHelpers)
 set(package_dir ${CMAKE_INSTALL_LIBDIR}/cmake/wavetile)
 install(TARGETS wavetile_dsl wavetile_codegen wavetile_runtime wavetile_kernels wavetile_gpt2 wavetile_version
         EXPORT wavetile)
-install(TARGETS gpt2-dsl-run gpt2-dsl-make-checkpoint)
+install(TARGETS gpt2-dsl-run gpt2-dsl-make-checkpoint wavetile)
 install(TARGETS wavetile_hsa LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR}/wavetile/emulator NAMELINK_SKIP)
 install(EXPORT wavetile NAMESPACE wavetile:: FILE wavetileTargets.cmake DESTINATION ${package_dir})
 # The promised headers, and no others: nothing here needs LLVM.

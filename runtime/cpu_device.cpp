@@ -47,6 +47,17 @@ class CpuBuffer : public Buffer {
   void* address_ = nullptr;
 };
 
+class BorrowedBuffer : public Buffer {
+ public:
+  BorrowedBuffer(void* data, size_t bytes) : data_(data), bytes_(bytes) {}
+  size_t bytes() const override { return bytes_; }
+  void* address() const override { return data_; }
+
+ private:
+  void* data_;
+  size_t bytes_;
+};
+
 class CpuModule : public Module {
  public:
   explicit CpuModule(CompiledKernel k) : Module(std::move(k)), code_(load_code(kernel().object)) {
@@ -101,9 +112,14 @@ class CpuDevice : public Device {
       : target_(cpu_target(o.level)), pool_(o.threads > 0 ? o.threads : available_cpus()) {}
   const std::string& name() const override { return name_; }
   const Target& target() const override { return *target_; }
+  DeviceInfo info() const override { return describe_cpu(); }
   int threads() const override { return pool_.size(); }
   bool host_memory() const override { return true; }
   BufferPtr allocate(size_t bytes) override { return std::make_shared<CpuBuffer>(bytes); }
+  BufferPtr borrow(void* data, size_t bytes) override {
+    check_borrowed(data);
+    return std::make_shared<BorrowedBuffer>(data, bytes);
+  }
   void write(const Buffer& to, size_t offset, const void* from, size_t bytes) override {
     check_copy(to, offset, bytes);
     std::memcpy(static_cast<char*>(to.address()) + offset, from, bytes);
@@ -125,7 +141,9 @@ class CpuDevice : public Device {
 
 DeviceInfo describe_cpu() {
   auto memory = static_cast<uint64_t>(sysconf(_SC_PHYS_PAGES)) * static_cast<uint64_t>(sysconf(_SC_PAGESIZE));
-  return {"cpu", identity_of(*cpu_target()), available_cpus(), memory};
+  DeviceInfo info{"cpu", identity_of(*cpu_target()), available_cpus(), memory};
+  info.shares_memory = true;
+  return info;
 }
 
 DevicePtr open_cpu(const DeviceOptions& options) {

@@ -54,6 +54,11 @@ void Device::check_copy(const Buffer& b, size_t offset, size_t bytes) {
     throw Error(fmt::format("a copy of {} bytes at {} leaves a buffer of {} bytes", bytes, offset, b.bytes()));
 }
 
+void Device::check_borrowed(const void* data) {
+  if (reinterpret_cast<uintptr_t>(data) % 64)
+    throw Error(fmt::format("memory at {} cannot be a buffer: it is not 64-byte aligned", data));
+}
+
 DevicePtr Device::open(const std::string& name, const DeviceOptions& options) {
   if (name == "cpu") return open_cpu(options);
   if (is_hsa(name)) return open_hsa(name, options);

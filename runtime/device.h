@@ -85,8 +85,11 @@ struct DeviceInfo {
   std::string target;  // identity_of its target: what code is compiled for
   int cpus = 0;        // cpu: that this process may run on
   uint64_t memory_bytes = 0;
-  std::string product = {};  // of a GPU, as its maker calls it
-  int compute_units = 0;     // of a GPU
+  std::string product = {};    // of a GPU, as its maker calls it
+  int compute_units = 0;       // of a GPU
+  std::string isa = {};        // of a GPU, as its runtime calls it
+  std::string runtime = {};    // what drives it: "HSA 1.1, /opt/rocm/lib/libhsa-runtime64.so.1"
+  bool shares_memory = false;  // with the host: the cpu, and GPUs that are APUs
 };
 
 class Device {
@@ -102,11 +105,15 @@ class Device {
 
   virtual const std::string& name() const = 0;
   virtual const Target& target() const = 0;
+  virtual DeviceInfo info() const { return {name(), identity_of(target())}; }
   virtual int threads() const = 0;  // of the host
   /// Whether the host reads and writes buffers by their addresses, while nothing runs.
   virtual bool host_memory() const = 0;
   /// Zeroed.  @throws Error if there is not as much memory.
   virtual BufferPtr allocate(size_t bytes) = 0;
+  /// The caller's memory, so many bytes of it, as a buffer without a copy; nullptr where the device has memory of its
+  /// own. It has to be 64-byte aligned, readable up to 64 bytes past its end, and to outlive the buffer.
+  virtual BufferPtr borrow(void*, size_t) { return nullptr; }
   /// write() and read() are for when nothing runs on the buffer.
   virtual void write(const Buffer& to, size_t offset, const void* from, size_t bytes) = 0;
   virtual void read(void* to, const Buffer& from, size_t offset, size_t bytes) = 0;
@@ -116,6 +123,8 @@ class Device {
  protected:
   /// @throws Error where these bytes are not all in the buffer.
   static void check_copy(const Buffer& b, size_t offset, size_t bytes);
+  /// @throws Error where memory that is to be borrowed is not aligned.
+  static void check_borrowed(const void* data);
 };
 using DevicePtr = std::shared_ptr<Device>;
 

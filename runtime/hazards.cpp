@@ -24,7 +24,9 @@ Touched place_of(const TensorView& v, const Packing& packing) {
   return {at + static_cast<uintptr_t>(lo * size), at + static_cast<uintptr_t>(hi * size)};
 }
 
-bool meet(const Touched& a, const Touched& b) { return (a.written || b.written) && std::max(a.begin, b.begin) < std::min(a.end, b.end); }
+bool meet(const Touched& a, const Touched& b) {
+  return (a.written || b.written) && std::max(a.begin, b.begin) < std::min(a.end, b.end);
+}
 
 }  // namespace
 

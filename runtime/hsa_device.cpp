@@ -2,11 +2,16 @@
 
 #include <algorithm>
 #include <charconv>
+#include <cstdlib>
 #include <cstring>
+#include <mutex>
+#include <new>
+#include <optional>
 #include <utility>
 
 #include <fmt/format.h>
 
+#include "runtime/hsa_diagnosis.h"
 #include "runtime/hsa_queue.h"
 #include "runtime/thread_pool.h"
 
@@ -26,8 +31,10 @@ class HsaBuffer : public Buffer {
   HsaBuffer(SystemPtr system, const Agent& agent, size_t bytes) : system_(std::move(system)), bytes_(bytes) {
     const hsa::Api& api = system_->api();
     const std::string what = fmt::format("the allocation of a buffer of {} bytes of {}'s memory", bytes, agent.product);
-    if (bytes > SIZE_MAX / 2 || bytes + kTail > agent.memory_bytes)
-      throw Error(fmt::format("{} failed: it has {} bytes", what, agent.memory_bytes));
+    const std::string hint =
+        agent.apu ? "; the firmware's settings say how much memory is the GPU's (see --list-devices --verbose)" : "";
+    if (bytes > SIZE_MAX / 2 || bytes + kTail > (agent.apu ? system_->host_bytes() : 0) + agent.memory_bytes)
+      throw Error(fmt::format("{} failed: it has {} bytes{}", what, agent.memory_bytes, hint));
     const size_t size = (bytes + kTail + 3) / 4 * 4;
     api.check(api.hsa_amd_memory_pool_allocate(agent.memory, size, 0, &address_), what);
     try {
@@ -51,6 +58,103 @@ class HsaBuffer : public Buffer {
   SystemPtr system_;
   size_t bytes_;
   void* address_ = nullptr;
+};
+
+// Memory of the host that the GPU reaches while this exists; not at all where the runtime refuses to lock it.
+class Locked {
+ public:
+  Locked(const System& system, const Agent& agent, void* data, size_t bytes) : system_(system), data_(data) {
+    hsa_agent_t a = agent.handle;
+    status_ = system.api().hsa_amd_memory_lock(data, bytes, &a, 1, &address_);
+  }
+  ~Locked() {
+    if (status_ == HSA_STATUS_SUCCESS) system_.api().hsa_amd_memory_unlock(data_);
+  }
+  Locked(const Locked&) = delete;
+  hsa_status_t status() const { return status_; }
+  void* address() const { return address_; }  // the GPU's
+
+ private:
+  const System& system_;
+  void* data_;
+  void* address_ = nullptr;
+  hsa_status_t status_;
+};
+
+class LockedBuffer : public Buffer {
+ public:
+  LockedBuffer(SystemPtr system, const Agent& agent, void* data, size_t bytes)
+      : system_(std::move(system)), bytes_(bytes), locked_(*system_, agent, data, bytes + kTail) {
+    system_->api().check(locked_.status(), fmt::format("hsa_amd_memory_lock of {} bytes", bytes + kTail));
+  }
+  size_t bytes() const override { return bytes_; }
+  void* address() const override { return locked_.address(); }
+
+ private:
+  SystemPtr system_;
+  size_t bytes_;
+  Locked locked_;
+};
+
+// Copies between the host and a GPU with memory of its own. What is small goes through memory that is locked once;
+// what is large is locked where it lies.
+class Copier {
+ public:
+  Copier(SystemPtr system, const Agent& agent) : system_(std::move(system)), agent_(agent) {}
+  ~Copier() {
+    staging_lock_.reset();
+    std::free(staging_);
+  }
+  Copier(const Copier&) = delete;
+
+  void to_device(void* to, const void* from, size_t bytes) {
+    if (bytes > kStaging && in_place(const_cast<void*>(from), bytes, [&] { copy(to, from, bytes); })) return;
+    const std::lock_guard lock(mutex_);
+    parts(bytes, [&](size_t at, size_t n) {
+      std::memcpy(staging(), static_cast<const char*>(from) + at, n);
+      copy(static_cast<char*>(to) + at, staging_, n);
+    });
+  }
+  void to_host(void* to, const void* from, size_t bytes) {
+    if (bytes > kStaging && in_place(to, bytes, [&] { copy(to, from, bytes); })) return;
+    const std::lock_guard lock(mutex_);
+    parts(bytes, [&](size_t at, size_t n) {
+      copy(staging(), static_cast<const char*>(from) + at, n);
+      std::memcpy(static_cast<char*>(to) + at, staging_, n);
+    });
+  }
+
+ private:
+  static constexpr size_t kStaging = size_t{1} << 20;
+
+  template <class F>
+  bool in_place(void* host, size_t bytes, F&& f) {  // read-only mappings cannot be locked by every driver
+    const Locked locked(*system_, agent_, host, bytes);
+    if (locked.status() == HSA_STATUS_SUCCESS) f();
+    return locked.status() == HSA_STATUS_SUCCESS;
+  }
+  template <class F>
+  static void parts(size_t bytes, F&& f) {
+    for (size_t at = 0; at < bytes; at += kStaging) f(at, std::min(kStaging, bytes - at));
+  }
+  void copy(void* to, const void* from, size_t bytes) {
+    system_->api().check(system_->api().hsa_memory_copy(to, from, bytes), "hsa_memory_copy");
+  }
+  void* staging() {
+    if (staging_) return staging_;
+    void* block = std::aligned_alloc(4096, kStaging);
+    if (!block) throw std::bad_alloc();
+    staging_ = block;
+    staging_lock_.emplace(*system_, agent_, block, kStaging);
+    system_->api().check(staging_lock_->status(), "hsa_amd_memory_lock");
+    return staging_;
+  }
+
+  SystemPtr system_;
+  Agent agent_;
+  std::mutex mutex_;
+  void* staging_ = nullptr;
+  std::optional<Locked> staging_lock_;
 };
 
 class HsaModule : public hsa::LoadedModule {
@@ -116,6 +220,16 @@ class HsaModule : public hsa::LoadedModule {
   std::vector<hsa::LoadedKernel> stages_;
 };
 
+DeviceInfo info_of(const std::string& name, const System& system, const Agent& a) {
+  DeviceInfo info{name, identity_of(*amdgpu_target(a.chip)), 0, a.memory_bytes};
+  info.product = a.product;
+  info.compute_units = static_cast<int>(a.compute_units);
+  info.isa = a.isa;
+  info.runtime = fmt::format("HSA {}, {}", system.version(), system.api().path);
+  info.shares_memory = a.apu;
+  return info;
+}
+
 class HsaDevice : public Device {
  public:
   HsaDevice(std::string name, SystemPtr system, const Agent& agent, const DeviceOptions& options)
@@ -123,22 +237,38 @@ class HsaDevice : public Device {
         system_(std::move(system)),
         agent_(agent),
         target_(amdgpu_target(agent.chip)),
+        copier_(system_, agent),
         threads_(options.threads > 0 ? options.threads : available_cpus()),
         patience_(options.patience > 0      ? options.patience
                   : system_->api().emulated ? kPatienceWithEmulator
                                             : kPatience) {}
   const std::string& name() const override { return name_; }
   const Target& target() const override { return *target_; }
+  DeviceInfo info() const override { return info_of(name_, *system_, agent_); }
   int threads() const override { return threads_; }
   bool host_memory() const override { return agent_.apu && agent_.shared; }
   BufferPtr allocate(size_t bytes) override { return std::make_shared<HsaBuffer>(system_, agent_, bytes); }
+  BufferPtr borrow(void* data, size_t bytes) override {
+    check_borrowed(data);
+    return agent_.apu ? std::make_shared<LockedBuffer>(system_, agent_, data, bytes) : nullptr;
+  }
   void write(const Buffer& to, size_t offset, const void* from, size_t bytes) override {
     check_copy(to, offset, bytes);
-    copy(static_cast<char*>(to.address()) + offset, from, bytes);
+    if (bytes == 0) return;
+    void* at = static_cast<char*>(to.address()) + offset;
+    if (host_memory())
+      std::memcpy(at, from, bytes);
+    else
+      copier_.to_device(at, from, bytes);
   }
   void read(void* to, const Buffer& from, size_t offset, size_t bytes) override {
     check_copy(from, offset, bytes);
-    copy(to, static_cast<const char*>(from.address()) + offset, bytes);
+    if (bytes == 0) return;
+    const void* at = static_cast<const char*>(from.address()) + offset;
+    if (host_memory())
+      std::memcpy(to, at, bytes);
+    else
+      copier_.to_host(to, at, bytes);
   }
   ModulePtr load(CompiledKernel k) override {
     return std::make_shared<HsaModule>(std::move(k), system_, agent_, caps_of(*target_).lanes);
@@ -146,28 +276,14 @@ class HsaDevice : public Device {
   std::unique_ptr<Queue> queue() override { return std::make_unique<hsa::AqlQueue>(system_, agent_, patience_); }
 
  private:
-  void copy(void* to, const void* from, size_t bytes) {
-    if (bytes == 0) return;
-    if (host_memory())
-      std::memcpy(to, from, bytes);
-    else
-      system_->api().check(system_->api().hsa_memory_copy(to, from, bytes), "hsa_memory_copy");
-  }
-
   std::string name_;
   SystemPtr system_;
   Agent agent_;
   TargetPtr target_;
+  Copier copier_;
   int threads_;
   double patience_;
 };
-
-DeviceInfo info_of(const std::string& name, const Agent& a) {
-  DeviceInfo info{name, identity_of(*amdgpu_target(a.chip)), 0, a.memory_bytes};
-  info.product = a.product;
-  info.compute_units = static_cast<int>(a.compute_units);
-  return info;
-}
 
 }  // namespace
 
@@ -226,38 +342,10 @@ std::vector<DeviceInfo> list_hsa() {
       const auto system = System::open(emulated);
       for (size_t i = 0; i < system->gpus().size(); ++i)
         if (const Agent& a = system->gpus()[i]; a.known)
-          all.push_back(info_of(emulated ? kEmulated : fmt::format("hsa:{}", i), a));
+          all.push_back(info_of(emulated ? kEmulated : fmt::format("hsa:{}", i), *system, a));
     } catch (const Error&) {  // diagnose_hsa() says why
     }
   return all;
-}
-
-std::string diagnose_hsa() {
-  auto gib = [](uint64_t bytes) { return static_cast<double>(bytes) / (1 << 30); };
-  std::string text;
-  for (bool emulated : {false, true}) {
-    const char* const name = emulated ? kEmulated : "hsa";
-    try {
-      const auto system = System::open(emulated);
-      text += fmt::format("{}: {}, HSA {}\n", name, system->api().path, system->version());
-      if (system->gpus().empty()) text += fmt::format("{}: no GPU: {}\n", name, hsa::why_no_gpu());
-      for (size_t i = 0; i < system->gpus().size(); ++i) {
-        const Agent& a = system->gpus()[i];
-        const std::string agent = emulated ? name : fmt::format("hsa:{}", i);
-        text += fmt::format("{}: {}, {}, {} compute units, ", agent, a.product, a.isa, a.compute_units);
-        text += a.apu ? fmt::format("an APU: {:.1f} GiB of memory for the GPU, {:.1f} GiB for the host\n",
-                                    gib(a.memory_bytes), gib(system->host_bytes()))
-                      : fmt::format("{:.1f} GiB\n", gib(a.memory_bytes));
-        if (!a.known)
-          text +=
-              fmt::format("{}: there is no target for {}: it cannot be used; see README.md for those that there are\n",
-                          agent, a.chip.empty() ? "its ISA" : a.chip);
-      }
-    } catch (const Error& e) {
-      text += fmt::format("{}: {}\n", name, e.what());
-    }
-  }
-  return text;
 }
 
 }  // namespace wavetile

@@ -1,23 +1,17 @@
 #include "runtime/hsa_system.h"
 
-#include <grp.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
 #include <algorithm>
-#include <cerrno>
 #include <cstring>
 #include <mutex>
 
 #include <fmt/format.h>
 
 #include "codegen/compile.h"
+#include "runtime/hsa_diagnosis.h"
 #include "runtime/hsa_values.h"
 
 namespace wavetile::hsa {
 namespace {
-
-constexpr const char* kTryEmulator = "without an AMD GPU, --device hsa:emulated runs the same code on the emulator";
 
 // A copy of a text of fixed width.
 template <size_t N>
@@ -26,27 +20,6 @@ std::string text_of(const char (&text)[N]) {
 }
 
 }  // namespace
-
-std::string why_no_gpu() {
-  const char* device = "/dev/kfd";
-  struct stat s;
-  if (stat(device, &s) != 0)
-    return fmt::format(
-        "{}: {}: the kernel has no amdgpu driver loaded, or this machine (or container: pass "
-        "--device /dev/kfd --device /dev/dri) has no AMD GPU; {}",
-        device, std::strerror(errno), kTryEmulator);
-  if (access(device, R_OK | W_OK) != 0) {
-    const group* g = getgrgid(s.st_gid);
-    return fmt::format(
-        "{}: {}: it belongs to the group {}; add yourself with `sudo usermod -aG render,video $USER` and log "
-        "in again",
-        device, std::strerror(errno), g ? g->gr_name : fmt::format("{}", s.st_gid));
-  }
-  return fmt::format(
-      "{} is there, but the runtime finds no GPU: see `dmesg | grep -i amdgpu`, and whether you are in the "
-      "groups render and video; {}",
-      device, kTryEmulator);
-}
 
 std::shared_ptr<System> System::open(bool emulator) {
   static std::mutex mutex;
@@ -149,6 +122,8 @@ Agent System::describe(hsa_agent_t handle) const {
   a.product = text_of(product);
   info(HSA_AMD_AGENT_INFO_COMPUTE_UNIT_COUNT, &a.compute_units);
   info(HSA_AGENT_INFO_QUEUE_MAX_SIZE, &a.queue_packets);
+  info(HSA_AMD_AGENT_INFO_BDFID, &a.bus);
+  info(HSA_AMD_AGENT_INFO_DOMAIN, &a.domain);
   uint8_t properties[8] = {};
   if (api_->hsa_agent_get_info(handle, static_cast<hsa_agent_info_t>(kAgentInfoMemoryProperties), properties) ==
       HSA_STATUS_SUCCESS)

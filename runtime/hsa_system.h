@@ -21,7 +21,8 @@ struct Agent {
   bool apu = false;     // its memory is the host's
   bool shared = false;  // the host may be given access to its memory
   uint32_t compute_units = 0;
-  uint32_t queue_packets = 0;  // of its largest queue
+  uint32_t queue_packets = 0;    // of its largest queue
+  uint32_t domain = 0, bus = 0;  // of PCI: bus is bus << 8 | device << 3 | function
   hsa_amd_memory_pool_t memory{};
   uint64_t memory_bytes = 0;
 };
@@ -67,8 +68,5 @@ class System {
   uint64_t host_bytes_ = 0, frequency_ = 0;
   std::atomic<uint64_t> fault_{0};
 };
-
-/// Why hsa_init fails, or finds no GPU, on this machine, and what to do next.
-std::string why_no_gpu();
 
 }  // namespace wavetile::hsa

@@ -13,6 +13,7 @@
 #include <utility>
 #include <vector>
 
+#include "models/gpt2/golden.h"
 #include "tests/support/temp_dir.h"
 
 namespace wavetile {
@@ -27,22 +28,6 @@ inline const fs::path kVocab = kRoot / "models/gpt2/vocab";
 inline fs::path large_model() {
   const char* shared = std::getenv("WAVETILE_SHARED");
   return (shared ? fs::path(shared) : kRoot.parent_path() / "shared") / "models/gutenberg-124M";
-}
-
-struct GoldenPrompt {
-  std::string text;
-  std::vector<int32_t> ids;
-  std::vector<int32_t> greedy;              // the continuation
-  std::vector<double> margins;              // best minus second-best logit, a step
-  std::vector<std::pair<int, double>> top;  // (id, logit) of the 20 best after the prompt
-};
-
-inline std::vector<GoldenPrompt> read_golden(const fs::path& model) {
-  std::vector<GoldenPrompt> all;
-  const auto golden = nlohmann::json::parse(std::ifstream(model / "golden.json"));
-  for (const auto& p : golden.at("prompts"))
-    all.push_back({p.at("prompt"), p.at("ids"), p.at("greedy"), p.at("margins"), p.at("first_logits_top")});
-  return all;
 }
 
 /// A copy of the demo model with some elements of a tensor set to these bits of a bf16.

@@ -2,6 +2,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cstdlib>
 
 #include "runtime/compiler.h"
@@ -91,6 +92,29 @@ TEST_P(Hsa, BuffersAreZeroAlignedAndReadableBehindTheirEnd) {
                 bytes ? HasSubstr("leaves a buffer") : HasSubstr(""));
   }
   EXPECT_THAT(error_of([&] { device_->allocate(size_t{1} << 50); }), HasSubstr("the allocation of a buffer"));
+}
+
+// An APU reads the host's own memory; a card's copies go through memory that is locked, whatever their size.
+TEST_P(Hsa, HostMemoryIsLocked) {
+  alignas(64) float a[80] = {};
+  std::fill(a, a + 64, 1.5F);
+  const BufferPtr borrowed = device_->borrow(a, 64 * 4);
+  EXPECT_EQ(borrowed != nullptr, device_->info().shares_memory);
+  EXPECT_EQ(device_->info().shares_memory, device_->info().target.find("gfx1151") != std::string::npos);
+  EXPECT_THAT(error_of([&] { device_->borrow(a + 1, 4); }), HasSubstr("not 64-byte aligned"));
+  if (borrowed) {
+    const TensorView in = borrowed->view(DType::f32, {64}), out = tensor(std::vector<float>(64));
+    Program p(device_);
+    p.add(load(add_kernel(), {in, in, out}), {in, in, out});
+    p.run();
+    EXPECT_EQ(floats(0, 64), std::vector<float>(64, 3));
+  }
+  for (size_t count : {1, 5, (1 << 18) + 3, (3 << 18) + 1}) {
+    std::vector<float> values(count);
+    for (size_t i = 0; i < count; ++i) values[i] = static_cast<float>(i % 9973);
+    tensor(values);
+    EXPECT_EQ(floats(buffers_.size() - 1, count), values);
+  }
 }
 
 // More launches than a queue has packets, each of which needs the result of the one before; the host reads and writes
