@@ -4,13 +4,14 @@
 #include <fmt/format.h>
 
 #include "codegen/lowering.h"
+#include "dsl/check.h"
 
 namespace wavetile {
 
 using LValue = llvm::Value;
 
-Lowering::Lowering(const LaidOut& laid, const Signature& sig, const Schedule& schedule, const Target& target,
-                   llvm::Module& m)
+Lowering::Lowering(const Graph& recorded, const LaidOut& laid, const Signature& sig, const Schedule& schedule,
+                   const Target& target, llvm::Module& m)
     : laid_(laid), sig_(sig), schedule_(schedule), target_(target), caps_(target.caps()), m_(m), b_(m.getContext()) {
   int slots = 0;
   for (const TensorParam& t : g().tensors) {
@@ -18,6 +19,9 @@ Lowering::Lowering(const LaidOut& laid, const Signature& sig, const Schedule& sc
     slots += 1 + 2 * t.rank;
   }
   for (size_t i = 0; i < g().scalars.size(); ++i) scalar_slot_.push_back(slots++);
+  // Workspaces, which follow, are never both stored and loaded by one stage.
+  for (size_t i = 0; i < g().tensors.size(); ++i)
+    may_change_.push_back(i < recorded.tensors.size() && may_change(recorded, static_cast<int>(i)));
 }
 
 void Lowering::run(const std::string& symbol) {
@@ -436,9 +440,9 @@ void Lowering::fold(const Op& op, int id) {
   if (state.empty()) values_[{id, 0}] = {};
 }
 
-void lower(const LaidOut& laid, const Signature& sig, const Schedule& schedule, const Target& target, llvm::Module& m,
-           const std::string& symbol) {
-  Lowering(laid, sig, schedule, target, m).run(symbol);
+void lower(const Graph& recorded, const LaidOut& laid, const Signature& sig, const Schedule& schedule,
+           const Target& target, llvm::Module& m, const std::string& symbol) {
+  Lowering(recorded, laid, sig, schedule, target, m).run(symbol);
 }
 
 }  // namespace wavetile

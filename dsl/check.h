@@ -27,4 +27,8 @@ bool same_index(const Graph& g, const Op& a, const Op& b);
 /// and no offset is a tile.
 bool is_private(const Graph& g, const Op& access);
 
+/// Whether memory that a kernel loads under this tensor's name may be stored to by the same launch: because the tensor
+/// is written too, or because a launch may give its memory to a written one.
+bool may_change(const Graph& g, int loaded);
+
 }  // namespace wavetile
