@@ -12,7 +12,14 @@ using LValue = llvm::Value;
 
 Lowering::Lowering(const Graph& recorded, const LaidOut& laid, const Signature& sig, const Schedule& schedule,
                    const Target& target, llvm::Module& m)
-    : laid_(laid), sig_(sig), schedule_(schedule), target_(target), caps_(target.caps()), m_(m), b_(m.getContext()) {
+    : recorded_(recorded),
+      laid_(laid),
+      sig_(sig),
+      schedule_(schedule),
+      target_(target),
+      caps_(target.caps()),
+      m_(m),
+      b_(m.getContext()) {
   int slots = 0;
   for (const TensorParam& t : g().tensors) {
     slot_.push_back(slots);
@@ -69,6 +76,7 @@ void Lowering::run(const std::string& symbol) {
     }
     auto kept = values_;
     if (auto* c = llvm::dyn_cast<llvm::ConstantInt>(all_full); c && c->isOne()) {
+      begin_region();
       region(g().body);
       values_ = kept;
       return;
@@ -84,6 +92,7 @@ void Lowering::run(const std::string& symbol) {
     for (bool is_full : {true, false}) {
       b_.SetInsertPoint(is_full ? full : edge);
       for (RangeId r : parallel) positions_[r].full = is_full || exact[r];
+      begin_region();
       region(g().body);
       values_ = kept;
       b_.CreateBr(done);
@@ -299,6 +308,7 @@ void Lowering::op(int id) {
       values_[self] = dot(op, layouts[0]);
       return;
     case OpKind::load:
+      order_access(op, layouts[0]);
       if (only_for_dots(id)) {
         lazy_.insert_or_assign(self, plan_load(op, layouts[0]));
         values_[self] = {};
@@ -307,6 +317,7 @@ void Lowering::op(int id) {
       }
       return;
     case OpKind::store:
+      order_access(op, layouts[0]);
       return store(op, layouts[0]);
     case OpKind::convert:
       values_[self] = convert(value(op.args[0]), laid_.of(op.args[0]), layouts[0], op.types[0].dtype);
@@ -407,7 +418,9 @@ void Lowering::fold(const Op& op, int id) {
       LValue* next = b_.CreateAdd(i, i32(info.tile), "", false, true);
       b_.CreateCondBr(b_.CreateICmpSLE(next, hi), loop, done);
       b_.SetInsertPoint(loop);
+      const Order before_loop = begin_body(op, true);
       auto out = body({i, hi, {}, {}, aligned, true}, in);
+      end_body(before_loop);
       auto* latch = b_.GetInsertBlock();
       i->addIncoming(next, latch);
       for (size_t s = 0; s < out.size(); ++s)
@@ -423,7 +436,9 @@ void Lowering::fold(const Op& op, int id) {
       auto* done = llvm::BasicBlock::Create(c, info.name + ".end", f);
       b_.CreateCondBr(b_.CreateICmpSLT(base, hi), rest, done);
       b_.SetInsertPoint(rest);
+      const Order before_rest = begin_body(op, false);
       auto out = body({base, hi, {}, {}, aligned, false}, state);
+      end_body(before_rest);
       auto* from = b_.GetInsertBlock();
       b_.CreateBr(done);
       b_.SetInsertPoint(done);

@@ -89,6 +89,26 @@ class Lowering {
   llvm::Value* load_where(llvm::Value* mask, const std::function<llvm::Value*()>& body);
   llvm::Value* both(llvm::Value* a, llvm::Value* b);  // of two masks, null meaning all
 
+  // order.cpp: what the lanes of a block do to memory that they share
+  /// Before shared memory is written, and once it is: then others may read it, until it is written the next time.
+  void begin_exchange();
+  void end_exchange();
+  /// Before a load or store of a tensor.
+  void order_access(const Op& op, const Layout& l);
+  void begin_region();
+  struct Touch {
+    const Op* op;
+    const Layout* layout;
+  };
+  struct Order {
+    bool being_read = false;     // shared memory, by other warps
+    int exchanges = 0;           // so far
+    std::vector<Touch> touched;  // accesses that others of the block may not have come to yet
+  };
+  /// Around a fold's body that may not run, or runs `again` and again.
+  Order begin_body(const Op& fold, bool again);
+  void end_body(const Order& before);
+
   // combine.cpp
   Registers reduce(const Op& op, const Layout& to);
   Registers dot(const Op& op, const Layout& l);
@@ -119,6 +139,7 @@ class Lowering {
   llvm::Value* i64(int64_t x) { return b_.getInt64(static_cast<uint64_t>(x)); }
   Vec vec(llvm::Value* v) { return {&b_, v}; }
 
+  const Graph& recorded_;
   const LaidOut& laid_;
   const Signature& sig_;
   const Schedule& schedule_;
@@ -130,6 +151,7 @@ class Lowering {
   std::vector<int> slot_;  // of each tensor's pointer; extents and strides follow it
   std::vector<int> scalar_slot_;
   std::vector<bool> may_change_;  // of each tensor: others may store to what is loaded of it
+  Order order_;
   std::map<RangeId, Position> positions_;
   std::map<Value, Registers> values_;
   std::map<Value, Load> lazy_;  // loads that only dots use: read where they are multiplied

@@ -328,15 +328,16 @@ bool is_private(const Graph& g, const Op& access) {
   return true;
 }
 
+bool may_share(const Graph& g, int stored, int loaded) {
+  const TensorParam &w = g.tensors[static_cast<size_t>(stored)], &l = g.tensors[static_cast<size_t>(loaded)];
+  if (stored == loaded) return w.written;
+  return w.written && !w.read && !l.written && w.dtype == l.dtype && w.rank == l.rank &&
+         !other_index(g, stored, loaded).first;
+}
+
 bool may_change(const Graph& g, int loaded) {
-  const TensorParam& l = g.tensors[static_cast<size_t>(loaded)];
-  if (l.written) return true;
-  for (size_t i = 0; i < g.tensors.size(); ++i) {
-    const TensorParam& w = g.tensors[i];
-    if (w.written && !w.read && w.dtype == l.dtype && w.rank == l.rank &&
-        !other_index(g, static_cast<int>(i), loaded).first)
-      return true;
-  }
+  for (size_t i = 0; i < g.tensors.size(); ++i)
+    if (may_share(g, static_cast<int>(i), loaded)) return true;
   return false;
 }
 
