@@ -12,6 +12,7 @@
 #include <algorithm>
 
 #include <fmt/format.h>
+#include <llvm/IR/InlineAsm.h>
 #include <llvm/IR/IntrinsicsAMDGPU.h>
 #include <llvm/IR/MDBuilder.h>
 #include <llvm/IR/MemoryModelRelaxationAnnotations.h>
@@ -287,15 +288,22 @@ LaneValues AmdgpuTarget::reduce_lanes(Builder& b, const LaneValues& v, int bits,
 
 // ---- the block
 
-// The fences order shared memory alone: global loads stay in flight across a barrier.
-void AmdgpuTarget::barrier(Builder& b) const {
+// Fences that order shared memory alone leave global loads in flight. LLVM's machine-sink takes neither a fence nor a
+// barrier for a store, and would move a load from before them into a branch after them: the empty asm, which no
+// instruction comes of, is a store to it.
+void AmdgpuTarget::barrier(Builder& b, Memory what) const {
   auto& c = b.getContext();
   llvm::MMRAMetadata::TagT tag{"amdgpu-synchronize-as", "local"};
   auto scope = c.getOrInsertSyncScopeID("workgroup");
   auto* local = llvm::MMRAMetadata::getTagMD(c, tag);
-  b.CreateFence(llvm::AtomicOrdering::Release, scope)->setMetadata(llvm::LLVMContext::MD_mmra, local);
+  auto fence = [&](llvm::AtomicOrdering order) {
+    auto* f = b.CreateFence(order, scope);
+    if (what == Memory::shared) f->setMetadata(llvm::LLVMContext::MD_mmra, local);
+  };
+  fence(llvm::AtomicOrdering::Release);
+  b.CreateCall(llvm::InlineAsm::get(llvm::FunctionType::get(b.getVoidTy(), false), "", "~{memory}", true));
   b.CreateIntrinsic(b.getVoidTy(), llvm::Intrinsic::amdgcn_s_barrier, {});
-  b.CreateFence(llvm::AtomicOrdering::Acquire, scope)->setMetadata(llvm::LLVMContext::MD_mmra, local);
+  fence(llvm::AtomicOrdering::Acquire);
 }
 
 // One array a kernel, as large as its largest use.

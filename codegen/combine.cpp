@@ -110,10 +110,11 @@ std::vector<Lowering::State> Lowering::across_warps(Reduction r, std::vector<Sta
     return per_warp > 1 && !caps_.simd ? b_.CreateAdd(e, lane_) : e;
   };
   int slot = 0;
+  begin_exchange();
   for (const State& s : v)
     for (LValue* x : s)
       b_.CreateAlignedStore(x, shared_slot(x->getType()->getScalarType(), place(slot++, warp_), bytes), llvm::Align(4));
-  target_.barrier(b_);
+  end_exchange();
   int own = 0;
   for (size_t bit : bits) own |= 1 << bit;
   LValue* others = b_.CreateAnd(warp_, i32(~own));
@@ -137,14 +138,13 @@ std::vector<Lowering::State> Lowering::across_warps(Reduction r, std::vector<Sta
     slot += static_cast<int>(s.size());
     out.push_back(total);
   }
-  target_.barrier(b_);  // the next use of this memory may overwrite it
   return out;
 }
 
 // Whether a load's registers may be read one by one where dots multiply them: nothing else uses it, it is in the dots'
-// region, and the kernel does not write what it reads.
+// region, and no store changes what it reads.
 bool Lowering::only_for_dots(int id) const {
-  if (g().tensors[static_cast<size_t>(g().ops[static_cast<size_t>(id)].tensor)].written) return false;
+  if (may_change_[static_cast<size_t>(g().ops[static_cast<size_t>(id)].tensor)]) return false;
   int dots = 0, others = 0;
   std::function<void(const Region&, bool)> count = [&](const Region& r, bool home) {
     for (int o : r.ops) {
@@ -479,6 +479,7 @@ Registers Lowering::convert(const Registers& v, const Layout& from, const Layout
   };
   llvm::Align align(static_cast<uint64_t>(size));
   auto lanes = static_cast<unsigned>(caps_.lanes);
+  begin_exchange();
   store_where(owner(from), [&] {
     for (int r = 0; r < from.registers(); ++r) {
       LValue* x = v[static_cast<size_t>(r)];
@@ -491,7 +492,7 @@ Registers Lowering::convert(const Registers& v, const Layout& from, const Layout
         b_.CreateAlignedStore(x, p, align);
     }
   });
-  target_.barrier(b_);
+  end_exchange();
   for (int r = 0; r < to.registers(); ++r) {
     LValue* p = shared_slot(e, place(to, r), elements * size);
     LValue* x = vector_registers(to) ? static_cast<LValue*>(b_.CreateMaskedGather(llvm::FixedVectorType::get(e, lanes),
@@ -500,7 +501,6 @@ Registers Lowering::convert(const Registers& v, const Layout& from, const Layout
     if (dtype == DType::b1) x = (vec(x) != like(vec(x), 0)).v;
     out.push_back(x);
   }
-  target_.barrier(b_);
   return out;
 }
 
