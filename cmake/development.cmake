@@ -56,7 +56,7 @@ include(${PROJECT_SOURCE_DIR}/emulator/fuzz/fuzz.cmake OPTIONAL)
 # What tests share.
 wavetile_library(test_support tests/support)
 target_compile_definitions(wavetile_test_support PUBLIC WAVETILE_SOURCE_DIR="${PROJECT_SOURCE_DIR}")
-target_link_libraries(wavetile_test_support PUBLIC wavetile_gpt2 wavetile_bench wavetile_codegen_testing
+target_link_libraries(wavetile_test_support PUBLIC wavetile_gpt2 wavetile_checks wavetile_bench wavetile_codegen_testing
                                                    nlohmann_json::nlohmann_json GTest::gmock)
 
 # One program for tests/ and one for each folder of tests in it: what a test needs decides where it stands. ctest runs
@@ -84,7 +84,9 @@ foreach(folder IN LISTS test_folders)
   endif()
 endforeach()
 # The kernels once more, as machine code of AMD GPUs.
-add_dependencies(test_hsa wavetile_hsa)
+add_dependencies(test_hsa wavetile_hsa gpt2-dsl-run)
+target_include_directories(test_hsa SYSTEM PRIVATE ${HSA_INCLUDE_DIR})
+target_compile_definitions(test_hsa PRIVATE GPT2_DSL_RUN="$<TARGET_FILE:gpt2-dsl-run>")
 add_dependencies(test_kernels wavetile_hsa)
 foreach(chip gfx1151 gfx1100 gfx942)
   gtest_discover_tests(test_kernels DISCOVERY_MODE PRE_TEST DISCOVERY_TIMEOUT 60 TEST_PREFIX ${chip}.

@@ -1,6 +1,7 @@
 #include "runtime/device.h"
 
 #include <algorithm>
+#include <utility>
 
 #include <fmt/format.h>
 
@@ -8,6 +9,25 @@
 #include "runtime/hsa_device.h"
 
 namespace wavetile {
+namespace {
+
+class Launches : public Recording {
+ public:
+  Launches(Queue& queue, std::vector<Launch> launches) : queue_(queue), launches_(std::move(launches)) {}
+  void run() override {
+    for (const Launch& l : launches_) queue_.launch(*l.module, l.stage, l.slots, l.grid);
+  }
+
+ private:
+  Queue& queue_;
+  std::vector<Launch> launches_;
+};
+
+}  // namespace
+
+std::unique_ptr<Recording> Queue::record(std::vector<Launch> launches) {
+  return std::make_unique<Launches>(*this, std::move(launches));
+}
 
 TensorView Buffer::view(DType dtype, std::vector<int64_t> extents, int64_t offset) const {
   auto size = static_cast<int64_t>(size_of(dtype));

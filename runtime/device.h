@@ -41,6 +41,23 @@ class Module {
 };
 using ModulePtr = std::shared_ptr<Module>;
 
+/// A stage of a kernel, its arguments and its blocks.
+struct Launch {
+  const Module* module = nullptr;
+  size_t stage = 0;
+  std::vector<int64_t> slots;
+  int64_t grid = 0;
+  bool waits = true;  // for all launches before it; false: it may run beside those since the last one that waits
+};
+
+/// Launches that are laid out once and run as often as wanted. The queue and the modules have to outlive it.
+class Recording {
+ public:
+  virtual ~Recording() = default;
+  /// Runs all of them after everything launched before. The device begins at the latest when the queue is waited for.
+  virtual void run() = 0;
+};
+
 class Queue {
  public:
   virtual ~Queue() = default;
@@ -48,6 +65,13 @@ class Queue {
   virtual void launch(const Module& m, size_t stage, std::span<const int64_t> slots, int64_t grid) = 0;
   /// Returns when all launches are done.
   virtual void wait() = 0;
+  virtual std::unique_ptr<Recording> record(std::vector<Launch> launches);
+
+  /// From now on the device notes how long each launch takes, by its own clock; it costs time. For when nothing runs.
+  /// Returns false where the device has no clock.
+  virtual bool time_launches(bool) { return false; }
+  /// Seconds of each launch that was timed and waited for since the last call of this, in the order of the launches.
+  virtual std::vector<double> take_times() { return {}; }
 };
 
 struct DeviceOptions {

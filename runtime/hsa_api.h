@@ -46,6 +46,8 @@ namespace wavetile::hsa {
   F(hsa_amd_memory_pool_free)                  \
   F(hsa_amd_agents_allow_access)               \
   F(hsa_amd_memory_fill)                       \
+  F(hsa_amd_profiling_set_profiler_enabled)    \
+  F(hsa_amd_profiling_get_dispatch_time)       \
   F(hsa_amd_register_system_event_handler)
 
 struct Api {

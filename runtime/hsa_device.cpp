@@ -173,15 +173,20 @@ DeviceInfo info_of(const std::string& name, const Agent& a) {
 
 bool is_hsa(const std::string& name) { return name == "hsa" || name.starts_with("hsa:"); }
 
+// Which of the GPUs is meant; -1: the first that there is a target for.
+static int64_t number_in(const std::string& name) {
+  if (name == "hsa" || name == kEmulated) return -1;
+  const char *begin = name.data() + std::string_view("hsa:").size(), *end = name.data() + name.size();
+  int64_t wanted = -1;
+  const auto [stop, error] = std::from_chars(begin, end, wanted);
+  if (error != std::errc() || stop != end || wanted < 0)
+    throw Error(fmt::format("there is no device '{}'; say hsa, hsa:0 (and so on) or {}", name, kEmulated));
+  return wanted;
+}
+
 DevicePtr open_hsa(const std::string& name, const DeviceOptions& options) {
   const bool emulated = name == kEmulated;
-  int64_t wanted = -1;  // the first that there is a target for
-  if (name != "hsa" && !emulated) {
-    const char *begin = name.data() + 4, *end = name.data() + name.size();
-    const auto [stop, error] = std::from_chars(begin, end, wanted);
-    if (error != std::errc() || stop != end || wanted < 0)
-      throw Error(fmt::format("there is no device '{}'; say hsa, hsa:0 (and so on) or {}", name, kEmulated));
-  }
+  number_in(name);
   SystemPtr system;
   try {
     system = System::open(emulated);
@@ -190,6 +195,11 @@ DevicePtr open_hsa(const std::string& name, const DeviceOptions& options) {
         fmt::format("device '{}': {}{}", name, e.what(),
                     emulated ? "" : "\n--device hsa:emulated runs the same code on the emulator, without a GPU"));
   }
+  return open_hsa(std::move(system), name, options);
+}
+
+DevicePtr open_hsa(SystemPtr system, const std::string& name, const DeviceOptions& options) {
+  const int64_t wanted = number_in(name);
   const std::vector<Agent>& gpus = system->gpus();
   if (gpus.empty()) throw Error(fmt::format("device '{}': {}", name, hsa::why_no_gpu()));
   size_t i = 0;
@@ -206,7 +216,8 @@ DevicePtr open_hsa(const std::string& name, const DeviceOptions& options) {
     }
   if (gpus[i].memory.handle == 0)
     throw Error(fmt::format("device '{}' ({}): it has no memory to allocate", name, gpus[i].product));
-  return std::make_shared<HsaDevice>(name, std::move(system), gpus[i], options);
+  const Agent agent = gpus[i];
+  return std::make_shared<HsaDevice>(name, std::move(system), agent, options);
 }
 
 std::vector<DeviceInfo> list_hsa() {

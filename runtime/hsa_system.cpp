@@ -53,8 +53,12 @@ std::shared_ptr<System> System::open(bool emulator) {
   static std::weak_ptr<System> kept[2];
   std::lock_guard lock(mutex);
   std::shared_ptr<System> system = kept[emulator].lock();
-  if (!system) kept[emulator] = system = std::shared_ptr<System>(new System(Api::load(emulator)));
+  if (!system) kept[emulator] = system = open(Api::load(emulator));
   return system;
+}
+
+std::shared_ptr<System> System::open(std::shared_ptr<const Api> api) {
+  return std::shared_ptr<System>(new System(std::move(api)));
 }
 
 System::System(std::shared_ptr<const Api> api) : api_(std::move(api)) {

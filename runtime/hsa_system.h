@@ -31,6 +31,8 @@ class System {
   /// One a process and library, for as long as somebody holds it.
   /// @throws Error where HSA cannot start, saying what to do.
   static std::shared_ptr<System> open(bool emulator);
+  /// Another one, through functions of the caller's choice.
+  static std::shared_ptr<System> open(std::shared_ptr<const Api> api);
   ~System();
   System(const System&) = delete;
 

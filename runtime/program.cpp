@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <bit>
 #include <chrono>
+#include <numeric>
 #include <utility>
 
 #include <fmt/format.h>
@@ -63,6 +64,7 @@ void Program::add(const ModulePtr& m, const std::vector<TensorView>& tensors, co
     if (k.schedule.packing.contains(k.graph.tensors[i].name)) checked[i].strides = row_major(checked[i].extents);
   check_launch(k.graph, checked, scalars);
   Call call{m, tensors, scalars, label.empty() ? k.name : label, std::move(work), {}, {}, {}};
+  Hazards hazards = hazards_;
   std::vector<TensorView> all = tensors;
   const Graph& last = k.stages.back().graph;
   for (const Workspace& w : k.workspaces) {
@@ -77,7 +79,7 @@ void Program::add(const ModulePtr& m, const std::vector<TensorView>& tensors, co
   }
   for (size_t stage = 0; stage < k.stages.size(); ++stage) {
     const Stage& s = k.stages[stage];
-    Launch l{stage, {}, grid_of(s, all, scalars)};
+    Launch l{m.get(), stage, {}, grid_of(s, all, scalars)};
     check_dims(s.graph);
     for (size_t i = 0; i < all.size(); ++i) {
       const TensorView& t = all[i];
@@ -93,9 +95,13 @@ void Program::add(const ModulePtr& m, const std::vector<TensorView>& tensors, co
     }
     call.times.grid = std::max(call.times.grid, l.grid);
     call.times.block = caps_of(device_->target()).lanes * k.schedule.warps;
+    if (l.grid <= 0) continue;
+    l.waits = hazards.waits(touched_by(s, all, k.schedule));
     call.stages.push_back(std::move(l));
   }
   calls_.push_back(std::move(call));
+  hazards_ = std::move(hazards);
+  recording_.reset();
 }
 
 size_t Program::launches() const {
@@ -104,17 +110,36 @@ size_t Program::launches() const {
   return n;
 }
 
-void Program::launch(const Call& c) {
-  for (const Launch& l : c.stages)
-    if (l.grid > 0) queue_->launch(*c.module, l.stage, l.slots, l.grid);
+void Program::record() {
+  if (recording_) return;
+  std::vector<Launch> all;
+  for (const Call& c : calls_) all.insert(all.end(), c.stages.begin(), c.stages.end());
+  recording_ = queue_->record(std::move(all));
 }
 
 void Program::run() {
-  using clock = std::chrono::steady_clock;
+  start();
+  queue_->wait();
+}
+
+void Program::start() {
   std::optional<VerifyOptions> verify = std::exchange(verify_, std::nullopt);
   if (verify && !device_->host_memory())
     throw Error(fmt::format("the kernels of device '{}' cannot be checked while they run: its memory is not the host's",
                             device_->name()));
+  if (profiling_) queue_->wait();  // what others started is not this program's
+  const bool by_device = profiling_ && queue_->time_launches(true);
+  if (verify || (profiling_ && !by_device)) {
+    run_call_by_call(profiling_ && !by_device, verify);
+  } else {
+    record();
+    recording_->run();
+  }
+  if (by_device) add_device_times();
+}
+
+void Program::run_call_by_call(bool by_host, std::optional<VerifyOptions> verify) {
+  using clock = std::chrono::steady_clock;
   for (Call& c : calls_) {
     std::optional<CallCheck> check;
     if (verify) {
@@ -123,28 +148,43 @@ void Program::run() {
       ++verify->seed;
     }
     auto start = clock::now();
-    launch(c);
-    if (!check && !profiling_) continue;
+    for (const Launch& l : c.stages) queue_->launch(*l.module, l.stage, l.slots, l.grid);
     queue_->wait();
-    if (profiling_) {
-      c.times.seconds += std::chrono::duration<double>(clock::now() - start).count();
-      Work work = c.work ? c.work() : Work{};
-      c.times.work.bytes += work.bytes;
-      c.times.work.flops += work.flops;
-      ++c.times.calls;
-    }
+    if (by_host) add_time(c, std::chrono::duration<double>(clock::now() - start).count());
     if (check) check->compare(c.label);
   }
+}
+
+void Program::add_device_times() {
   queue_->wait();
+  const std::vector<double> seconds = queue_->take_times();
+  queue_->time_launches(false);
+  auto next = seconds.begin();
+  for (Call& c : calls_) {
+    const auto end = next + static_cast<std::ptrdiff_t>(c.stages.size());
+    add_time(c, std::accumulate(next, end, 0.0));
+    c.times.device_clock = true;
+    next = end;
+  }
+}
+
+void Program::add_time(Call& c, double seconds) {
+  c.times.seconds += seconds;
+  const Work work = c.work ? c.work() : Work{};
+  c.times.work.bytes += work.bytes;
+  c.times.work.flops += work.flops;
+  ++c.times.calls;
 }
 
 std::vector<CallTimes> Program::times() const {
   std::vector<CallTimes> all;
   for (const Call& c : calls_) {
     auto it = std::find_if(all.begin(), all.end(), [&](const CallTimes& t) { return t.name == c.label; });
-    if (it == all.end()) it = all.insert(all.end(), CallTimes{c.label, 0, 0, {}, c.times.grid, c.times.block});
+    if (it == all.end())
+      it = all.insert(all.end(), CallTimes{.name = c.label, .work = {}, .grid = c.times.grid, .block = c.times.block});
     it->calls += c.times.calls;
     it->seconds += c.times.seconds;
+    it->device_clock |= c.times.device_clock;
     it->work.bytes += c.times.work.bytes;
     it->work.flops += c.times.work.flops;
   }

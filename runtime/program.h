@@ -1,5 +1,5 @@
 // A program: kernel calls over buffers, checked and laid out once, run as often as wanted. What changes from run to
-// run (a position, a token) lies in buffers that the kernels read.
+// run (a position, a token) lies in buffers that the kernels read; the launches are recorded once and stay as they are.
 #pragma once
 
 #include <functional>
@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "runtime/device.h"
+#include "runtime/hazards.h"
 #include "runtime/verify.h"
 
 namespace wavetile {
@@ -23,14 +24,17 @@ struct CallTimes {
   std::string name;
   int calls = 0;
   double seconds = 0;
-  Work work;         // of all calls
-  int64_t grid = 0;  // blocks of the largest stage of the first call
-  int block = 0;     // lanes of a block, all its warps together
+  bool device_clock = false;  // the device took the time, of the kernels alone; else the host did, launch and wait too
+  Work work;                  // of all calls
+  int64_t grid = 0;           // blocks of the largest stage of the first call
+  int block = 0;              // lanes of a block, all its warps together
 };
 
 class Program {
  public:
-  explicit Program(DevicePtr device) : device_(std::move(device)), queue_(device_->queue()) {}
+  /// Programs that run one after the other may share a queue; without one the program has its own.
+  explicit Program(DevicePtr device, std::shared_ptr<Queue> queue = nullptr)
+      : device_(std::move(device)), queue_(queue ? std::move(queue) : device_->queue()) {}
 
   /// Appends a call. Tensors that the kernel's schedule packs are given by their extents and packed strides.
   /// The buffers must outlive the program.
@@ -47,10 +51,13 @@ class Program {
   /// Runs all calls in order and waits for them.
   /// @throws VerifyError if the run is verified and a call is wrong; later calls did not run then.
   void run();
+  /// Runs all calls after what was started on the queue before. What they give is there when somebody has waited for
+  /// the queue: run() of a program that shares it does. A run that is timed or verified is done when this returns.
+  void start();
   size_t calls() const { return calls_.size(); }
   size_t launches() const;  // stages of all calls
 
-  /// Times each call of the runs that follow.
+  /// Times each call of the runs that follow: by the device's clock where it has one.
   void profile(bool on) { profiling_ = on; }
   std::vector<CallTimes> times() const;
 
@@ -59,11 +66,6 @@ class Program {
   void verify_next_run(const VerifyOptions& options = {}) { verify_ = options; }
 
  private:
-  struct Launch {
-    size_t stage = 0;
-    std::vector<int64_t> slots;
-    int64_t grid = 0;
-  };
   struct Call {
     ModulePtr module;
     std::vector<TensorView> tensors;
@@ -71,14 +73,19 @@ class Program {
     std::string label;
     std::function<Work()> work;
     std::vector<BufferPtr> workspaces;
-    std::vector<Launch> stages;
+    std::vector<Launch> stages;  // those that have blocks
     CallTimes times;
   };
-  void launch(const Call& c);
+  void record();
+  void run_call_by_call(bool by_host, std::optional<VerifyOptions> verify);
+  void add_device_times();
+  static void add_time(Call& c, double seconds);
 
   DevicePtr device_;
-  std::unique_ptr<Queue> queue_;
+  std::shared_ptr<Queue> queue_;
   std::vector<Call> calls_;
+  Hazards hazards_;
+  std::unique_ptr<Recording> recording_;  // of all calls, once they have run
   bool profiling_ = false;
   std::optional<VerifyOptions> verify_;
 };

@@ -10,8 +10,10 @@ namespace wavetile {
 
 using kernels::SamplingSettings;
 
-Choice::Choice(DevicePtr device, Compiler& compiler, const Plan& plan, TensorView logits, TensorView next)
+Choice::Choice(DevicePtr device, std::shared_ptr<Queue> queue, Compiler& compiler, const Plan& plan, TensorView logits,
+               TensorView next)
     : device_(std::move(device)),
+      queue_(std::move(queue)),
       compiler_(compiler),
       plan_(plan),
       logits_(std::move(logits)),
@@ -96,7 +98,7 @@ Program& Choice::program(int first, int count) {
       plan_.record_greedy(recorder, rows_of(logits_, first, count), rows_of(next_, first, count));
     else
       record_draws(recorder, first, count);
-    auto program = std::make_unique<Program>(device_);
+    auto program = std::make_unique<Program>(device_, queue_);
     recorder.finish(*program);
     program->profile(profiling_);
     programs_[key] = std::move(program);
@@ -104,7 +106,7 @@ Program& Choice::program(int first, int count) {
   return *programs_[key];
 }
 
-void Choice::choose(int first, std::span<const int> positions) {
+void Choice::choose_after(Program& pass, int first, std::span<const int> positions) {
   if (seen_) {
     const std::vector<int32_t> p(positions.begin(), positions.end());
     const char* base = static_cast<const char*>(rows_->address());
@@ -113,6 +115,7 @@ void Choice::choose(int first, std::span<const int> positions) {
   Program& p = program(first, static_cast<int>(positions.size()));
   if (verify_) p.verify_next_run();
   verify_ = false;
+  pass.start();
   p.run();
 }
 

@@ -26,23 +26,24 @@ struct Sampling {
 class Choice {
  public:
   /// logits [sequences, vocab] f32, next [sequences] i32. The compiler and the plan must outlive this.
-  Choice(DevicePtr device, Compiler& compiler, const Plan& plan, TensorView logits, TensorView next);
+  Choice(DevicePtr device, std::shared_ptr<Queue> queue, Compiler& compiler, const Plan& plan, TensorView logits,
+         TensorView next);
 
   void set(const Sampling& sampling, int sequence);
   /// Tokens that a sequence has read; what the repetition penalty counts.
   void read(std::span<const int32_t> ids, int sequence);
   void forget(int sequence);
 
-  /// Chooses for sequences first .. first + count. `positions`: tokens read, of each of these; the draw depends on it
-  /// and on the seed alone.
+  /// Runs the pass that gives the logits (on the same queue: one wait for both) and chooses for sequences first ..
+  /// first + count. `positions`: tokens read, of each of these; the draw depends on it and on the seed alone.
   /// The kernels of the choice are compiled by the first one; prepare() does it before.
   void prepare(int first, int count) { program(first, count); }
-  void choose(int first, std::span<const int> positions);
+  void choose_after(Program& pass, int first, std::span<const int> positions);
 
   void profile(bool on);
   std::vector<CallTimes> times() const;
   size_t launches(int first, int count) { return program(first, count).launches(); }
-  /// Of the next choose().
+  /// Of the next choose_after().
   void verify_next() { verify_ = true; }
   size_t bytes() const;
 
@@ -52,6 +53,7 @@ class Choice {
   void record_draws(Recorder& to, int first, int count) const;
 
   DevicePtr device_;
+  std::shared_ptr<Queue> queue_;
   Compiler& compiler_;
   const Plan& plan_;
   TensorView logits_, next_;

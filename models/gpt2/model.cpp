@@ -26,6 +26,7 @@ size_t cache_span(const TensorView& v) { return static_cast<size_t>(v.extents[0]
 Model::Model(const Checkpoint& checkpoint, DevicePtr device, ModelOptions options)
     : config_(checkpoint.config()),
       device_(std::move(device)),
+      queue_(device_->queue()),
       options_(std::move(options)),
       compiler_(std::make_unique<Compiler>(device_, options_.dump, options_.kernels)) {
   if (options_.context == 0) options_.context = config_.max_seq_len;
@@ -57,7 +58,7 @@ void Model::allocate() {
   logits_buffer_ = touched(static_cast<size_t>(S * V) * 4);
   logits_ = logits_buffer_->view(DType::f32, {S, V});
   make_room(steps_, options_.sequences);
-  choice_ = std::make_unique<Choice>(device_, *compiler_, *steps_.plan, logits_, next_);
+  choice_ = std::make_unique<Choice>(device_, queue_, *compiler_, *steps_.plan, logits_, next_);
   if (!options_.cache && options_.plan == PlanKind::unfused) return;  // keys go straight from op to op
   const Cache layout = steps_.plan->cache_layout(options_.sequences, options_.context);
   const size_t k = (cache_span(layout.k) + 63) / 64 * 64, v = (cache_span(layout.v) + 63) / 64 * 64;
@@ -109,7 +110,7 @@ Pass Model::pass(int rows, int sequence, int count, int positions) const {
 std::unique_ptr<Program> Model::record(const Plan& plan, const Pass& pass) {
   Recorder recorder(*compiler_);
   plan.record(recorder, pass);
-  auto program = std::make_unique<Program>(device_);
+  auto program = std::make_unique<Program>(device_, queue_);
   recorder.finish(*program);
   program->profile(profiling_);
   return program;
@@ -169,9 +170,8 @@ void Model::run(Program& program, int first, int count) {
     program.verify_next_run();
     choice_->verify_next();
   }
-  program.run();
-  choice_->choose(first,
-                  std::span<const int>(positions_).subspan(static_cast<size_t>(first), static_cast<size_t>(count)));
+  choice_->choose_after(
+      program, first, std::span<const int>(positions_).subspan(static_cast<size_t>(first), static_cast<size_t>(count)));
 }
 
 void Model::reset(int sequence) {
@@ -315,7 +315,7 @@ std::vector<double> Model::losses(std::span<const int32_t> ids, std::span<const 
         .plan->record_logits(recorder, static_cast<int>(first), static_cast<int>(count), logits);
     recorder.call(kernels::log_softmax_statistics(), {logits, top, log_sum},
                   kernels::rows_schedule(caps_of(device_->target())), "log-softmax");
-    Program program(device_);
+    Program program(device_, queue_);
     recorder.finish(program);
     program.run();
     std::vector<float> statistics(static_cast<size_t>(2 * kRows));
@@ -367,6 +367,7 @@ std::vector<CallTimes> Model::times() const {
       }
       it->calls += c.calls;
       it->seconds += c.seconds;
+      it->device_clock |= c.device_clock;
       it->work.bytes += c.work.bytes;
       it->work.flops += c.work.flops;
     }

@@ -112,6 +112,7 @@ class Model {
 
   Config config_;
   DevicePtr device_;
+  std::shared_ptr<Queue> queue_;  // of all programs: one wait a token
   ModelOptions options_;
   double load_seconds_ = 0, compile_seconds_ = 0;
   Weights weights_;

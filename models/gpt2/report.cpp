@@ -162,7 +162,11 @@ std::string describe_profile(const std::string& title, std::vector<CallTimes> ca
                        fmt::format("{} x {}", c.grid, c.block), c.seconds * 1e3, 100 * c.seconds / wall_seconds,
                        rate(c.work.bytes, c.seconds), rate(c.work.flops, c.seconds));
   }
-  return out + fmt::format("  these account for {:.1f}% of {:.3f} ms\n", 100 * sum / wall_seconds, wall_seconds * 1e3);
+  const bool device_clock = std::any_of(calls.begin(), calls.end(), [](const CallTimes& c) { return c.device_clock; });
+  return out + fmt::format("  these account for {:.1f}% of {:.3f} ms; taken by the {}\n", 100 * sum / wall_seconds,
+                           wall_seconds * 1e3,
+                           device_clock ? "device's time stamps: a kernel without its launch"
+                                        : "host's clock: a kernel with its launch and the wait for it");
 }
 
 size_t peak_memory_bytes() {

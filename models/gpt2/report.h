@@ -18,7 +18,7 @@ struct Report {
   int tokens = 0;  ///< generated
   double load_seconds = 0, compile_seconds = 0;
   double first_token_seconds = -1;  ///< from the program's start, loading and compiling included
-  double read_gbytes = -1;          ///< GB/s at which the same threads read the weights and do nothing else
+  double read_gbytes = -1;          ///< cpu: GB/s at which the same threads read the weights and do nothing else
 
   double prefill_tokens_per_second() const;
   double step_seconds(double quantile) const;  ///< of the steps; negative without steps
@@ -41,7 +41,7 @@ std::string describe_memory(const Model& model);
 /// The time for all tokens and for each, in lines.
 std::string describe_times(const Report& report);
 /// A table of kernels, slowest first: calls, grid, time, share, GB/s, GFLOP/s; its last line says how much of
-/// `wall_seconds` it accounts for. `title` says what ran.
+/// `wall_seconds` it accounts for, and whose clock took the times. `title` says what ran.
 std::string describe_profile(const std::string& title, std::vector<CallTimes> calls, double wall_seconds);
 
 /// The most memory that this process has held (mapped files included), 0 where the system does not tell.

@@ -151,7 +151,8 @@ void Run::fill_report(const Times& times, int tokens) {
   report_.tokens = tokens;
   report_.load_seconds = files_seconds_ + model_->load_seconds();
   report_.compile_seconds = model_->compile_seconds();
-  if ((!options_.quiet || options_.json) && !times.steps.empty())
+  // What the host's threads reach says nothing about a GPU, whose memory they may not even see.
+  if ((!options_.quiet || options_.json) && !times.steps.empty() && device_->name() == "cpu")
     report_.read_gbytes = read_speed(*model_->weights().buffer, device_->threads());
 }
 

@@ -1,4 +1,5 @@
 // The demo model on the HSA device, as machine code of AMD GPUs on the emulator: the reference's tokens, in f32.
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -8,6 +9,7 @@
 
 #include "models/gpt2/model.h"
 #include "tests/gpt2/golden.h"
+#include "tests/support/process.h"
 
 namespace wavetile {
 namespace {
@@ -101,6 +103,18 @@ TEST(HsaModel, SamplesAsTheCpuDoes) {
     texts.push_back(ids);
   }
   EXPECT_EQ(texts[0], texts[1]);
+}
+
+// What the program leaves behind, or does wrong on the way, makes the emulator end it with a code of its own.
+TEST(HsaRun, LeavesNothingBehindAndProfilesByTheDevicesClock) {
+  for (const char* chip : {"gfx1151", "gfx942"}) {
+    setenv("WAVETILE_EMULATOR", (std::string(chip) + ",strict").c_str(), 1);
+    const ProcessResult r = run_process({GPT2_DSL_RUN, "--device", "hsa:emulated", "--dtype", "f32", "--prompt",
+                                         "The old sailor", "--max-tokens", "2", "--temperature", "0.5", "--profile"});
+    EXPECT_EQ(r.code, 0) << r.err;
+    EXPECT_THAT(r.err, testing::Not(testing::HasSubstr("libhsa-runtime64")));
+    EXPECT_THAT(r.err, testing::HasSubstr("ms; taken by the device's time stamps"));
+  }
 }
 
 }  // namespace

@@ -1,6 +1,4 @@
 // Kernels that compute each element on its own, and those that only move elements.
-#include <gtest/gtest.h>
-
 #include "tests/kernels/cases.h"
 
 namespace wavetile {
@@ -8,40 +6,10 @@ namespace {
 
 constexpr DType float_types[] = {DType::f32, DType::f16, DType::bf16};
 
-Schedule random_tiles(const Caps& caps, const std::vector<std::string>& axes) {
-  Schedule s;
-  for (const std::string& a : axes) s.tile[a] = one_of({1, 2, 3, 4, 5, 8});
-  s.tile[axes[static_cast<size_t>(random_int(0, static_cast<int64_t>(axes.size()) - 1))]] =
-      one_of({7, 32, 50, caps.lanes, 4 * caps.lanes});
-  if (!chance(3)) s.order = random_walk(axes);
-  return s;
-}
-
-HostTensor any_values(DType t, const std::vector<int64_t>& e, double scale) {
-  return random_tensor(t, e, scale, chance(2) ? Values::edges : Values::normal);
-}
-
-TEST(ElementKernels, Gelu) {
-  check_subject([](const Caps& caps, bool library, Placement p) {
-    Extents extents(2, p);
-    auto make = [=](int64_t budget) mutable {
-      auto e = extents(budget);
-      return Case{{any_values(DType::f32, e, one_of({1.0, 10.0})), output(DType::f32, e)}, gelu_of(0)};
-    };
-    return Variant{kernels::gelu(), library ? kernels::rows_schedule(caps) : random_tiles(caps, {"row", "col"}), make};
-  });
-}
-
-TEST(ElementKernels, Add) {
-  check_subject([](const Caps& caps, bool library, Placement p) {
-    Extents extents(2, p);
-    auto make = [=](int64_t budget) mutable {
-      auto e = extents(budget);
-      return Case{{any_values(DType::f32, e, 10), any_values(DType::f32, e, 10), output(DType::f32, e)}, exact()};
-    };
-    return Variant{kernels::add(), library ? kernels::rows_schedule(caps) : random_tiles(caps, {"row", "col"}), make};
-  });
-}
+TEST(ElementKernels, Gelu) { check_subject(checks::gelu()); }
+TEST(ElementKernels, Add) { check_subject(checks::add()); }
+TEST(ElementKernels, Permute) { check_subject(checks::permute()); }
+TEST(ElementKernels, Gather) { check_subject(checks::gather()); }
 
 class Copies : public ::testing::TestWithParam<std::tuple<DType, DType>> {};
 INSTANTIATE_TEST_SUITE_P(ElementKernels, Copies,
@@ -50,88 +18,14 @@ INSTANTIATE_TEST_SUITE_P(ElementKernels, Copies,
                            return std::string(name_of(std::get<0>(info.param))) + "_to_" +
                                   std::string(name_of(std::get<1>(info.param)));
                          });
-TEST_P(Copies, Copy) {
-  auto [from, to] = GetParam();
-  check_subject([from = from, to = to](const Caps& caps, bool library, Placement p) {
-    Extents extents(2, p);
-    auto make = [=](int64_t budget) mutable {
-      auto e = extents(budget);
-      return Case{{any_values(from, e, one_of({1.0, 1e5})), output(to, e)}, exact()};
-    };
-    Schedule s = library ? kernels::rows_schedule(caps) : random_tiles(caps, {"i", "j"});
-    for (const char* t : {"X", "Y"})
-      if (!library && chance(3)) s.packing[t] = random_packing(2);
-    return Variant{kernels::copy(from, to), s, make};
-  });
-}
-
-TEST(ElementKernels, Permute) {
-  check_subject([](const Caps& caps, bool library, Placement p) {
-    Extents extents(3, p);
-    auto make = [=](int64_t budget) mutable {
-      auto e = extents(budget);
-      HostTensor y = output(DType::f32, e);
-      // Any order of dimensions, without gaps, as the output of a transpose.
-      if (p == Placement::known)
-        y = strided(
-            y, chance(2) ? std::vector<int64_t>{1, e[0], e[0] * e[1]} : std::vector<int64_t>{e[2], e[0] * e[2], 1});
-      return Case{{any_values(DType::f32, e, 10), y}, exact()};
-    };
-    return Variant{kernels::permute(), library ? kernels::rows_schedule(caps) : random_tiles(caps, {"a", "b", "c"}),
-                   make};
-  });
-}
+TEST_P(Copies, Copy) { check_subject(checks::copy(std::get<0>(GetParam()), std::get<1>(GetParam()))); }
 
 class Embedding : public ::testing::TestWithParam<DType> {};
 INSTANTIATE_TEST_SUITE_P(ElementKernels, Embedding, ::testing::ValuesIn(float_types),
                          [](const auto& info) { return std::string(name_of(info.param)); });
-TEST_P(Embedding, TokensOutsideTheVocabularyReadZero) {
-  DType w = GetParam();
-  check_subject([=](const Caps& caps, bool library, Placement p) {
-    Extents extents(3, p);
-    int64_t fixed_rows = random_int(1, 9), fixed_positions = random_int(1, 20);
-    auto make = [=](int64_t budget) mutable {
-      auto e = extents(budget);
-      bool fixed = p == Placement::known;
-      int64_t c = e[0], vocabulary = e[1], rows = fixed ? fixed_rows : std::min<int64_t>(e[2], 40),
-              positions = fixed ? fixed_positions : random_int(1, 20);
-      HostTensor ids = random_integers(DType::i32, {rows}, 0, vocabulary - 1);
-      if (chance(2))
-        ids.set(random_int(0, rows - 1),
-                static_cast<double>(one_of<int64_t>({vocabulary, -1, INT32_MIN, INT32_MAX, vocabulary + 7})));
-      int64_t start = one_of<int64_t>({0, random_int(0, positions), positions + 2});
-      HostTensor tokens = random_tensor(w, {c, vocabulary}), place = random_tensor(w, {positions, c});
-      if (chance(4)) {
-        make_odd(tokens, 3);
-        make_odd(place, 1);
-      }
-      return Case{
-          {tokens, place, ids, tensor_of(DType::i32, {1}, {static_cast<double>(start)}), output(DType::f32, {rows, c})},
-          exact()};
-    };
-    Schedule s = library ? kernels::embedding_schedule(caps, w) : random_tiles(caps, {"row", "col"});
-    if (!library && chance(2)) s.packing["Tokens"] = random_packing(2);
-    return Variant{kernels::embedding(w), s, make};
-  });
-}
+TEST_P(Embedding, TokensOutsideTheVocabularyReadZero) { check_subject(checks::embedding(GetParam())); }
 
-TEST(BatchedEmbedding, OfSequencesAtTheirOwnPositions) {
-  check_subject([](const Caps& caps, bool library, Placement p) {
-    DType w = one_of({DType::f32, DType::f16, DType::bf16});
-    Extents extents(4, p);
-    int64_t fixed_positions = random_int(1, 20);
-    auto make = [=](int64_t budget) mutable {
-      auto e = extents(budget);
-      int64_t positions = p == Placement::known ? fixed_positions : random_int(1, 20);
-      return Case{{random_tensor(w, {e[0], e[1]}), random_tensor(w, {positions, e[0]}),
-                   random_integers(DType::i32, {e[2], e[3]}, 0, e[1] - 1),
-                   random_integers(DType::i32, {e[2]}, 0, positions + 1), output(DType::f32, {e[2], e[3], e[0]})},
-                  exact()};
-    };
-    Schedule s = library ? kernels::embedding_schedule(caps, w) : random_tiles(caps, {"row", "col"});
-    return Variant{kernels::batched_embedding(w), s, make};
-  });
-}
+TEST(BatchedEmbedding, OfSequencesAtTheirOwnPositions) { check_subject(checks::batched_embedding()); }
 
 }  // namespace
 }  // namespace wavetile

@@ -1,302 +1,23 @@
 #include "tests/support/run_kernel.h"
 
-#include <algorithm>
 #include <cstdlib>
-#include <limits>
-#include <map>
-#include <set>
 
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include "codegen/testing/virtual_target.h"
-#include "dsl/interpret.h"
 
 namespace wavetile {
 namespace {
 
-constexpr unsigned char pattern =
-    0xA5;                      // as f32 -2.9e-16, as bf16 -2.9e-16, as f16 -0.022: never computed here by chance
-constexpr size_t guard = 256;  // bytes on each side of a buffer
-
-double read(DType t, const char* p) {
-  auto as = [&]<class T>(T x) {
-    std::memcpy(&x, p, sizeof x);
-    return x;
+Machine virtual_machine(const std::string& name, const TargetPtr& target) {
+  auto run = [target](const Code& code, const Stage& stage, const int64_t* slots, int64_t grid) {
+    run_virtual(*target, code, stage, slots, grid);
   };
-  switch (t) {
-    case DType::f32:
-      return as(float{});
-    case DType::f16:
-      return from_f16(as(uint16_t{}));
-    case DType::bf16:
-      return from_bf16(as(uint16_t{}));
-    case DType::i32:
-      return as(int32_t{});
-    case DType::i8:
-      return as(int8_t{});
-    case DType::u8:
-    case DType::b1:
-      return as(uint8_t{});
-  }
-  return 0;
-}
-void write(DType t, char* p, double x) {
-  auto put = [&](auto v) { std::memcpy(p, &v, sizeof v); };
-  switch (t) {
-    case DType::f32:
-      return put(static_cast<float>(x));
-    case DType::f16:
-      return put(to_f16(static_cast<float>(x)));
-    case DType::bf16:
-      return put(to_bf16(static_cast<float>(x)));
-    case DType::i32:
-      return put(static_cast<int32_t>(x));
-    case DType::i8:
-      return put(static_cast<int8_t>(x));
-    case DType::u8:
-    case DType::b1:
-      return put(static_cast<uint8_t>(x));
-  }
-}
-
-std::vector<int64_t> coordinates(const std::vector<int64_t>& extents, int64_t i) {
-  std::vector<int64_t> c(extents.size());
-  for (size_t d = extents.size(); d-- > 0;) {
-    c[d] = i % extents[d];
-    i /= extents[d];
-  }
-  return c;
-}
-
-// Where the elements of a tensor lie on the device: elements from its address.
-int64_t place(const std::vector<int64_t>& c, const TensorView& v, const Packing* p) {
-  int64_t o = 0;
-  for (size_t d = 0; d < c.size(); ++d) o += packed_place(v.extents, v.strides, p ? *p : Packing{}, d, c[d]);
-  return o;
-}
-
-// A tensor as it lies on the machine.
-struct Image {
-  std::vector<char> memory;
-  char* data = nullptr;  // of the first element
-  TensorView view;
-
-  Image(size_t bytes, size_t skip) : memory(bytes + 2 * guard + 64, static_cast<char>(pattern)) {
-    auto start = reinterpret_cast<uintptr_t>(memory.data()) + guard;
-    data = reinterpret_cast<char*>((start + 63) / 64 * 64) + skip;
-  }
-};
-
-const Packing* packing_of(const Schedule& s, const std::string& tensor) {
-  auto it = s.packing.find(tensor);
-  return it == s.packing.end() ? nullptr : &it->second;
-}
-
-Image upload(const HostTensor& t, const Packing* p) {
-  auto size = static_cast<size_t>(size_of(t.dtype));
-  int64_t span = 0;
-  if (p) {
-    span = packed_elements(t.extents, *p);
-  } else if (t.elements()) {
-    for (size_t d = 0; d < t.extents.size(); ++d) span += (t.extents[d] - 1) * t.strides[d];
-    span += 1;
-  }
-  size_t skip = p ? 0 : static_cast<size_t>(t.offset) * size;
-  Image b(static_cast<size_t>(span) * size + skip, skip);
-  b.view = {t.dtype, b.data, t.extents, p ? packed_strides(t.extents, *p) : t.strides};
-  for (int64_t i = 0; i < t.elements(); ++i)
-    std::memcpy(b.data + static_cast<size_t>(place(coordinates(t.extents, i), b.view, p)) * size,
-                t.bytes.data() + t.place(i), size);
-  return b;
-}
-
-// Takes the elements and puts the pattern in their place: what is left must be nothing else.
-void download(Image& b, HostTensor& t, const Packing* p, const std::string& what) {
-  auto size = static_cast<size_t>(size_of(t.dtype));
-  for (int64_t i = 0; i < t.elements(); ++i) {
-    char* at = b.data + static_cast<size_t>(place(coordinates(t.extents, i), b.view, p)) * size;
-    std::memcpy(t.bytes.data() + t.place(i), at, size);
-  }
-  for (int64_t i = 0; i < t.elements(); ++i)
-    std::memset(b.data + static_cast<size_t>(place(coordinates(t.extents, i), b.view, p)) * size, pattern, size);
-  for (size_t i = 0; i < b.memory.size(); ++i)
-    if (static_cast<unsigned char>(b.memory[i]) != pattern) {
-      ADD_FAILURE() << what << ": byte " << (b.memory.data() + i - b.data) << " outside the elements was written";
-      return;
-    }
-}
-
-// Where an image begins in a buffer, so that its elements lie there as aligned as they do here.
-size_t shift_of(const Image& b) { return reinterpret_cast<uintptr_t>(b.memory.data()) % 64; }
-
-BufferPtr upload(Device& device, const Image& b) {
-  BufferPtr buffer = device.allocate(shift_of(b) + b.memory.size());
-  device.write(*buffer, shift_of(b), b.memory.data(), b.memory.size());
-  return buffer;
-}
-
-struct Loaded {
-  CompiledKernel kernel;
-  std::unique_ptr<Code> code;
-  ModulePtr module;  // on a device
-};
-
-std::string text_of(const Signature& sig) {
-  std::string s;
-  for (const TensorSpec& t : sig) {
-    s += fmt::format("{} a{}", int(t.dtype), t.alignment);
-    for (const auto* list : {&t.extents, &t.strides}) {
-      s += " |";
-      for (auto e : *list) s += e ? fmt::format(" {}", *e) : " ?";
-    }
-    s += "; ";
-  }
-  return s;
-}
-std::string text_of(const Schedule& s) {
-  std::string t = fmt::format("warps {}", s.warps);
-  for (auto& [name, n] : s.tile) t += fmt::format(" {}={}", name, n);
-  for (auto& [name, n] : s.split) t += fmt::format(" split {}={}", name, n);
-  for (auto& [name, p] : s.packing) {
-    t += fmt::format(" pack {}", name);
-    for (auto& b : p.blocks) t += fmt::format(" {}:{}", b.dim, b.size);
-  }
-  for (auto& w : s.order) t += fmt::format(" walk {}:{}", w.axis, w.run);
-  return t;
-}
-
-const Loaded& compiled(const Machine& m, const Kernel& k, const Schedule& s, const Signature& sig) {
-  static std::map<std::string, Loaded> kept;
-  std::string key = m.name + "\n" + text_of(s) + "\n" + text_of(sig) + "\n" + print(k.graph());
-  auto it = kept.find(key);
-  if (it == kept.end()) {
-    const char* dump = std::getenv("WAVETILE_DUMP");
-    CompiledKernel c = compile(k, sig, s, *m.target, {dump ? dump : ""});
-    auto code = m.device ? nullptr : load_code(c.object);
-    auto module = m.device ? m.device->load(c) : nullptr;
-    it = kept.emplace(key, Loaded{std::move(c), std::move(code), std::move(module)}).first;
-  }
-  return it->second;
-}
-
-// A GPU's target refuses a schedule that does not fit its registers, which at unknown strides are fewer: then with half
-// of the largest tile, as the error advises.
-const Loaded& compiled_to_fit(const Machine& m, const Kernel& k, Schedule s, const Signature& sig) {
-  for (;;) try {
-      return compiled(m, k, s, sig);
-    } catch (const Error& e) {
-      auto largest = std::max_element(s.tile.begin(), s.tile.end(),
-                                      [](const auto& a, const auto& b) { return a.second < b.second; });
-      const bool registers = std::string_view(e.what()).find("does not fit the registers") != std::string_view::npos;
-      if (!registers || largest == s.tile.end() || largest->second == 1) throw;
-      largest->second /= 2;
-    }
-}
-
-// Dimensions that the extents of whole ranges are made of have to be known whatever the launches may change.
-void keep_whole(const Graph& g, Value v, std::set<std::pair<int, int>>& dims) {
-  const Op& op = g.at(v);
-  if (op.kind == OpKind::param && op.param == ParamKind::dim) dims.emplace(op.tensor, op.dim);
-  for (Value a : op.args) keep_whole(g, a, dims);
-}
-
-void erase_unknown(const Graph& g, Signature& sig, const Known& known) {
-  std::set<std::pair<int, int>> kept;
-  for (const RangeInfo& r : g.ranges)
-    if (r.kind == RangeKind::whole) keep_whole(g, r.hi, kept);
-  for (size_t i = 0; i < sig.size(); ++i) {
-    TensorSpec& t = sig[i];
-    if (!known.alignment) t.alignment = 0;
-    if (!known.extents)
-      for (size_t d = 0; d < t.extents.size(); ++d)
-        if (!kept.contains({static_cast<int>(i), static_cast<int>(d)})) t.extents[d].reset();
-    for (auto& e : t.strides)
-      if (known.strides == Known::none || (known.strides == Known::innermost && e != 1)) e.reset();
-  }
-}
-
-int64_t parameter_bits(DType t, double x) {
-  if (t == DType::f32) return std::bit_cast<int32_t>(static_cast<float>(x));
-  return static_cast<int64_t>(x);
-}
-
-Schedule fitted(Schedule s, const Machine& m) {
-  s.warps = std::min(s.warps, caps_of(*m.target).max_warps);
-  return s;
+  return {name, target, true, nullptr, run};
 }
 
 }  // namespace
-
-HostTensor::HostTensor(DType dtype, std::vector<int64_t> e, std::vector<int64_t> s, int64_t offset)
-    : dtype(dtype), extents(std::move(e)), strides(s.empty() ? row_major(extents) : std::move(s)), offset(offset) {
-  int64_t span = offset + 1;
-  for (size_t d = 0; d < extents.size(); ++d) span += std::max<int64_t>(0, extents[d] - 1) * strides[d];
-  bytes.assign(static_cast<size_t>(span * size_of(dtype)), static_cast<char>(pattern));
-}
-TensorView HostTensor::view() { return {dtype, bytes.data() + offset * size_of(dtype), extents, strides}; }
-int64_t HostTensor::elements() const {
-  int64_t n = 1;
-  for (int64_t e : extents) n *= e;
-  return n;
-}
-size_t HostTensor::place(int64_t i) const {
-  std::vector<int64_t> c = coordinates(extents, i);
-  int64_t o = offset;
-  for (size_t d = 0; d < c.size(); ++d) o += c[d] * strides[d];
-  return static_cast<size_t>(o * size_of(dtype));
-}
-double HostTensor::get(int64_t i) const { return read(dtype, bytes.data() + place(i)); }
-void HostTensor::set(int64_t i, double x) { write(dtype, bytes.data() + place(i), x); }
-
-uint64_t seed() {
-  static const uint64_t s = [] {
-    const char* given = std::getenv("WAVETILE_SEED");
-    return given ? std::strtoull(given, nullptr, 0) : uint64_t{20240607};
-  }();
-  return s;
-}
-std::mt19937_64& random_engine() {
-  static std::mt19937_64 e(seed());
-  return e;
-}
-
-HostTensor random_tensor(DType t, std::vector<int64_t> extents, double scale, Values values) {
-  if (!is_float(t)) {
-    int64_t most = t == DType::b1   ? 1
-                   : t == DType::u8 ? 255
-                   : t == DType::i8 ? 127
-                                    : static_cast<int64_t>(1000 * scale);
-    return random_integers(t, std::move(extents), t == DType::b1 || t == DType::u8 ? 0 : -most, most);
-  }
-  constexpr double inf = std::numeric_limits<double>::infinity(), nan = std::numeric_limits<double>::quiet_NaN();
-  const double edges[] = {0.0, -0.0, inf, -inf, nan, 1.0, -1.0, 1e-40, -1e-40, 0x1p-149, 3.4e38, -3.4e38, 6e-8, 65504};
-  HostTensor x(t, std::move(extents));
-  std::uniform_real_distribution<double> uniform(-scale, scale);
-  for (int64_t i = 0; i < x.elements(); ++i) {
-    bool edge = values == Values::edges && random_engine()() % 4 == 0;
-    x.set(i, edge ? edges[random_engine()() % std::size(edges)] : uniform(random_engine()));
-  }
-  return x;
-}
-HostTensor random_integers(DType t, std::vector<int64_t> extents, int64_t lo, int64_t hi) {
-  HostTensor x(t, std::move(extents));
-  std::uniform_int_distribution<int64_t> uniform(lo, hi);
-  for (int64_t i = 0; i < x.elements(); ++i) x.set(i, static_cast<double>(uniform(random_engine())));
-  return x;
-}
-HostTensor tensor_of(DType t, std::vector<int64_t> extents, const std::vector<double>& values) {
-  HostTensor x(t, std::move(extents));
-  for (int64_t i = 0; i < x.elements(); ++i) x.set(i, values.at(static_cast<size_t>(i)));
-  return x;
-}
-HostTensor output(DType t, std::vector<int64_t> extents) { return HostTensor(t, std::move(extents)); }
-HostTensor strided(const HostTensor& t, std::vector<int64_t> strides, int64_t offset) {
-  HostTensor x(t.dtype, t.extents, std::move(strides), offset);
-  for (int64_t i = 0; i < x.elements(); ++i)
-    std::memcpy(x.bytes.data() + x.place(i), t.bytes.data() + t.place(i), static_cast<size_t>(size_of(t.dtype)));
-  return x;
-}
 
 const std::vector<Machine>& machines() {
   static const std::vector<Machine> all = [] {
@@ -312,105 +33,18 @@ const std::vector<Machine>& machines() {
         m.push_back({std::string("cpu-") + level, cpu_target(level), false, nullptr});
       } catch (const Error&) {  // this machine lacks it
       }
-    m.push_back({"virtual 8 explicit", virtual_target(8, true), true, nullptr});
-    m.push_back({"virtual 64 implicit", virtual_target(64, false), true, nullptr});
-    m.push_back({"virtual 32 implicit", virtual_target(32, false), true, nullptr});
+    m.push_back(virtual_machine("virtual 8 explicit", virtual_target(8, true)));
+    m.push_back(virtual_machine("virtual 64 implicit", virtual_target(64, false)));
+    m.push_back(virtual_machine("virtual 32 implicit", virtual_target(32, false)));
     return m;
   }();
   return all;
 }
 
-void run_on(const Machine& m, const Kernel& k, const Schedule& asked, std::vector<HostTensor>& tensors,
-            const std::vector<double>& scalars, const Known& known) {
-  Schedule s = fitted(asked, m);
-  const Graph& g = k.graph();
-  std::vector<Image> buffers;
-  buffers.reserve(tensors.size() + 8);
-  std::vector<TensorView> views;
-  for (size_t i = 0; i < tensors.size(); ++i) {
-    buffers.push_back(upload(tensors[i], packing_of(s, g.tensors[i].name)));
-    views.push_back(buffers.back().view);
-  }
-  Signature sig = signature_of(views);
-  erase_unknown(g, sig, known);
-  const Loaded& loaded = m.device ? compiled_to_fit(m, k, s, sig) : compiled(m, k, s, sig);
-
-  for (const Workspace& w : loaded.kernel.workspaces) {
-    std::vector<int64_t> extents{w.parts};
-    for (RangeId r : w.axes) extents.push_back(extent_of(loaded.kernel.stages[0].graph, r, views, scalars));
-    buffers.push_back(upload(HostTensor(w.dtype, extents), nullptr));
-    views.push_back(buffers.back().view);
-  }
-  std::vector<BufferPtr> on_device;
-  if (m.device)
-    for (size_t i = 0; i < buffers.size(); ++i) {
-      on_device.push_back(upload(*m.device, buffers[i]));
-      views[i].data = static_cast<char*>(on_device[i]->address()) + shift_of(buffers[i]) +
-                      (buffers[i].data - buffers[i].memory.data());
-    }
-  std::unique_ptr<Queue> queue = m.device ? m.device->queue() : nullptr;
-  std::vector<int64_t> slots;
-  for (const TensorView& v : views) {
-    slots.push_back(reinterpret_cast<intptr_t>(v.data));
-    slots.insert(slots.end(), v.extents.begin(), v.extents.end());
-    slots.insert(slots.end(), v.strides.begin(), v.strides.end());
-  }
-  for (size_t i = 0; i < scalars.size(); ++i) slots.push_back(parameter_bits(g.scalars[i].dtype, scalars[i]));
-  for (const Stage& stage : loaded.kernel.stages) {
-    int64_t grid = grid_of(stage, views, scalars);
-    if (queue && grid > 0)
-      queue->launch(*loaded.module, static_cast<size_t>(&stage - loaded.kernel.stages.data()), slots, grid);
-    else if (queue)
-      continue;
-    else if (m.is_virtual)
-      run_virtual(*m.target, *loaded.code, stage, slots.data(), grid);
-    else
-      reinterpret_cast<CpuEntry>(loaded.code->symbol(stage.symbol))(slots.data(), 0, grid);
-  }
-  if (queue) queue->wait();
-  for (size_t i = 0; i < on_device.size(); ++i)
-    m.device->read(buffers[i].memory.data(), *on_device[i], shift_of(buffers[i]), buffers[i].memory.size());
-  for (size_t i = 0; i < tensors.size(); ++i)
-    download(buffers[i], tensors[i], packing_of(s, g.tensors[i].name), "tensor '" + g.tensors[i].name + "'");
-}
-
 void check_kernel(const Machine& m, const Kernel& k, const Schedule& s, const std::vector<HostTensor>& tensors,
                   const Tolerance& tolerance, const std::vector<double>& scalars, const Known& known) {
-  std::string shapes;
-  for (const HostTensor& t : tensors) shapes += fmt::format(" {}[{}]", name_of(t.dtype), fmt::join(t.extents, "x"));
-  SCOPED_TRACE(fmt::format("kernel '{}' on {}, {};{}; extents {}known, strides {}; WAVETILE_SEED={}", k.name(), m.name,
-                           text_of(fitted(s, m)), shapes, known.extents ? "" : "un", int(known.strides), seed()));
-  std::vector<HostTensor> want = tensors, got = tensors;
-  std::vector<TensorView> views;
-  for (HostTensor& t : want) views.push_back(t.view());
-  InterpretOptions options;  // first() and last() show the blocks
-  for (const RangeInfo& r : k.graph().ranges)
-    if (auto it = s.tile.find(r.name); it != s.tile.end() && r.kind != RangeKind::whole)
-      options.tile[r.name] = it->second;
-  try {
-    interpret(k.graph(), views, scalars, options);
-    run_on(m, k, s, got, scalars, known);
-  } catch (const std::exception& e) {
-    ADD_FAILURE() << e.what();
-    return;
-  }
-  for (size_t t = 0; t < want.size(); ++t) {
-    int64_t wrong = 0;
-    for (int64_t i = 0; i < want[t].elements(); ++i) {
-      const char *a = want[t].bytes.data() + want[t].place(i), *before = tensors[t].bytes.data() + tensors[t].place(i);
-      auto size = static_cast<size_t>(size_of(want[t].dtype));
-      const char* b = got[t].bytes.data() + got[t].place(i);
-      bool same = std::memcmp(a, b, size) == 0;
-      bool untouched = std::memcmp(a, before, size) == 0 && std::memcmp(b, before, size) != 0 &&
-                       static_cast<unsigned char>(before[0]) == pattern &&
-                       static_cast<unsigned char>(before[size - 1]) == pattern;
-      if (same || (!untouched && within(want[t].dtype, got[t].get(i), want[t].get(i), tolerance))) continue;
-      if (wrong++ == 0)
-        ADD_FAILURE() << fmt::format("{}[{}] is {}, not {}", k.graph().tensors[t].name,
-                                     fmt::join(coordinates(want[t].extents, i), ", "), got[t].get(i), want[t].get(i));
-    }
-    if (wrong > 1) ADD_FAILURE() << wrong << " elements of " << k.graph().tensors[t].name << " are wrong";
-  }
+  SCOPED_TRACE(describe_case(m, k, s, tensors, known));
+  for (const std::string& line : differences(m, k, s, tensors, tolerance, scalars, known)) ADD_FAILURE() << line;
 }
 
 void check_everywhere(const Kernel& k, Schedule s, const std::vector<HostTensor>& tensors, const Tolerance& tolerance,
