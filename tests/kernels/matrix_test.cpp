@@ -80,6 +80,9 @@ TYPED_TEST(MatrixUnits, NothingPastTheEndOfKCounts) {
     for (int64_t at = k; at < wide; ++at) a.set(i * wide + at, nan);
   for (int64_t at = k; at < wide; ++at)
     for (int64_t j = 0; j < n; ++j) b.set(at * n + j, nan);
+  // A load outside may read the tensor's first elements instead: infinity there, where it makes an infinity.
+  for (int64_t i = 0; i < m; ++i) a.set(i * wide, i == 3 ? std::numeric_limits<double>::infinity() : 0.5);
+  for (int64_t j = 0; j < n; ++j) b.set(j, j == 5 ? std::numeric_limits<double>::infinity() : 0.5);
   Kernel clipped("clipped", {"A", "B", "C"}, [=](Tensor<In> A, Tensor<In> B, Tensor<f32> C) {
     Range i = parallel("m", A.dim(0)), j = parallel("n", B.dim(1));
     C(i, j) = fold(serial("k", 21), fill(0, i, j), [=](Range t, Tile acc) { return acc + dot(A(i, t), B(t, j), t); });
