@@ -305,7 +305,10 @@ void Lowering::op(int id) {
       values_[self] = reduce(op, layouts[0]);
       return;
     case OpKind::dot:
-      values_[self] = dot(op, layouts[0]);
+      if (auto use = laid_.matrix.find(id); use != laid_.matrix.end())
+        values_[self] = matrix_dot(op, layouts[0], use->second);
+      else
+        values_[self] = dot(op, layouts[0]);
       return;
     case OpKind::load:
       order_access(op, layouts[0]);

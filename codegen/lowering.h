@@ -1,7 +1,8 @@
 // Tile IR with layouts -> LLVM IR. One lowering for all targets: whatever differs goes through Target's hooks.
 //
 // A tile is a list of registers, each a T (all lanes hold the same, or lanes are threads) or a <lanes x T>.
-// lower.cpp walks regions and ranges, memory.cpp does loads and stores, combine.cpp reductions, dots and conversions.
+// lower.cpp walks regions and ranges, memory.cpp does loads and stores, dot.cpp dots,
+// combine.cpp reductions and conversions.
 #pragma once
 
 #include <map>
@@ -109,9 +110,9 @@ class Lowering {
   Order begin_body(const Op& fold, bool again);
   void end_body(const Order& before);
 
-  // combine.cpp
-  Registers reduce(const Op& op, const Layout& to);
+  // dot.cpp
   Registers dot(const Op& op, const Layout& l);
+  Registers matrix_dot(const Op& op, const Layout& l, const MatrixUse& use);
   Registers dot_loop(const Op& op, const Layout& l);
   Registers dot_start(const Op& op, const Layout& l);
   llvm::Value* multiply_add(llvm::Value* a, llvm::Value* b, llvm::Value* c);
@@ -121,6 +122,9 @@ class Lowering {
   /// Result registers in groups that stay in the machine's registers while k runs.
   std::vector<std::vector<int>> dot_groups(const Op& op, const Layout& l);
   bool only_for_dots(int id) const;
+
+  // combine.cpp
+  Registers reduce(const Op& op, const Layout& to);
   Registers convert(const Registers& v, const Layout& from, const Layout& to, DType dtype);
   using State = std::vector<llvm::Value*>;  // what a reduction carries: the value, and argmax its coordinate
   State combine(Reduction r, const State& a, const State& b);

@@ -77,6 +77,11 @@ class Target {
                             llvm::Value* /*b0*/, llvm::Value* /*b1*/) const {
     return nullptr;
   }
+  /// One of the rows of caps().matrix: c + a * b. Operands are vectors of a lane's registers, floats of 16 bits as i16.
+  virtual llvm::Value* matrix(Builder&, const MatrixUnit& unit, llvm::Value* /*a*/, llvm::Value* /*b*/,
+                              llvm::Value* /*c*/) const {
+    throw InternalError(caps().name + " lacks " + unit.name);
+  }
 
   /// Optimises, in place.
   virtual void optimise(llvm::Module& m) const = 0;
