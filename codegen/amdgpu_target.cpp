@@ -12,6 +12,7 @@
 #include <algorithm>
 
 #include <fmt/format.h>
+#include <llvm/IR/InlineAsm.h>
 #include <llvm/IR/IntrinsicsAMDGPU.h>
 #include <llvm/IR/MDBuilder.h>
 #include <llvm/IR/MemoryModelRelaxationAnnotations.h>
@@ -36,6 +37,39 @@ constexpr AmdChip chips[] = {
     {"gfx1201", 12, 32},  // Radeon RX 9070
 };
 constexpr const char* triple = "amdgcn-amd-amdhsa";
+
+// The layouts of the matrix instructions on factors of 16 bits: {row or column, k} of A and B, {row, column} of C.
+// GFX11 keeps A and B twice ('WMMA', RDNA3 ISA 7.9); GFX12 each half of k in one half of the lanes (RDNA4 ISA 7.12);
+// CDNA deals k by fours to the quarters of the wave ('Matrix Arithmetic', CDNA3 ISA 7.1).
+struct Fragments {
+  Bases factor_reg, factor_lane, result_reg, result_lane;
+};
+Fragments fragments(int generation) {
+  if (generation == 9)
+    return {{{0, 1}, {0, 2}},
+            {{1, 0}, {2, 0}, {4, 0}, {8, 0}, {0, 4}, {0, 8}},
+            {{1, 0}, {2, 0}},
+            {{0, 1}, {0, 2}, {0, 4}, {0, 8}, {4, 0}, {8, 0}}};
+  if (generation == 11)
+    return {{{0, 1}, {0, 2}, {0, 4}, {0, 8}},
+            {{1, 0}, {2, 0}, {4, 0}, {8, 0}, {0, 0}},
+            {{2, 0}, {4, 0}, {8, 0}},
+            {{0, 1}, {0, 2}, {0, 4}, {0, 8}, {1, 0}}};
+  return {{{0, 1}, {0, 2}, {0, 4}},
+          {{1, 0}, {2, 0}, {4, 0}, {8, 0}, {0, 8}},
+          {{1, 0}, {2, 0}, {4, 0}},
+          {{0, 1}, {0, 2}, {0, 4}, {0, 8}, {8, 0}}};
+}
+std::vector<MatrixUnit> matrix_units(int generation) {
+  Fragments f = fragments(generation);
+  auto layout = [](const Bases& reg, const Bases& lane) { return Layout{{0, 1}, {1, 1}, {16, 16}, reg, lane, {}}; };
+  Layout factor = layout(f.factor_reg, f.factor_lane), result = layout(f.result_reg, f.result_lane);
+  std::vector<MatrixUnit> units;
+  for (DType t : {DType::bf16, DType::f16})
+    units.push_back({fmt::format("{}_f32_16x16x16_{}", generation == 9 ? "mfma" : "wmma", name_of(t)), t, DType::f32,
+                     factor, factor, result});
+  return units;
+}
 
 // DPP control words.
 constexpr int quad_perm(int a, int b, int c, int d) { return a | b << 2 | c << 4 | d << 6; }
@@ -77,6 +111,7 @@ AmdgpuTarget::AmdgpuTarget(const AmdChip& chip) : chip_(chip) {
   caps_.max_registers = 64;
   caps_.vector_bytes = 16;
   caps_.shared_bytes = 65536;
+  caps_.matrix = matrix_units(chip.generation);
   if (chip.generation >= 10) features_ = "+wavefrontsize32";
 }
 
@@ -285,17 +320,47 @@ LaneValues AmdgpuTarget::reduce_lanes(Builder& b, const LaneValues& v, int bits,
   return x;
 }
 
+// ---- matrix instructions
+
+LValue* AmdgpuTarget::matrix(Builder& b, const MatrixUnit& unit, LValue* first, LValue* second, LValue* c) const {
+  const bool bf16 = unit.factor == DType::bf16;
+  auto factor = [&](LValue* v) {
+    if (bf16) return v;
+    auto n = llvm::cast<llvm::FixedVectorType>(v->getType())->getNumElements();
+    return b.CreateBitCast(v, llvm::FixedVectorType::get(b.getHalfTy(), n));
+  };
+  LValue *x = factor(first), *y = factor(second);
+  if (chip_.generation == 9) {
+    ID id = bf16 ? llvm::Intrinsic::amdgcn_mfma_f32_16x16x16bf16_1k : llvm::Intrinsic::amdgcn_mfma_f32_16x16x16f16;
+    LValue* none = b.getInt32(0);  // no broadcast, no exchange of lanes
+    return b.CreateIntrinsic(c->getType(), id, {x, y, c, none, none, none});
+  }
+  ID id = bf16 ? llvm::Intrinsic::amdgcn_wmma_f32_16x16x16_bf16 : llvm::Intrinsic::amdgcn_wmma_f32_16x16x16_f16;
+  LValue* d = b.CreateIntrinsic(id, {c->getType(), x->getType()}, {x, y, c});
+  // LLVM 22 does not know that these instructions are convergent (llvm-project #165602) and would sink them into the
+  // branch of the lanes that store; a use here, which is no instruction, keeps them.
+  b.CreateIntrinsic(llvm::Intrinsic::fake_use, {}, {d});
+  return d;
+}
+
 // ---- the block
 
-// The fences order shared memory alone: global loads stay in flight across a barrier.
-void AmdgpuTarget::barrier(Builder& b) const {
+// Fences that order shared memory alone leave global loads in flight. LLVM's machine-sink takes neither a fence nor a
+// barrier for a store, and would move a load from before them into a branch after them: the empty asm, which no
+// instruction comes of, is a store to it.
+void AmdgpuTarget::barrier(Builder& b, Memory what) const {
   auto& c = b.getContext();
   llvm::MMRAMetadata::TagT tag{"amdgpu-synchronize-as", "local"};
   auto scope = c.getOrInsertSyncScopeID("workgroup");
   auto* local = llvm::MMRAMetadata::getTagMD(c, tag);
-  b.CreateFence(llvm::AtomicOrdering::Release, scope)->setMetadata(llvm::LLVMContext::MD_mmra, local);
+  auto fence = [&](llvm::AtomicOrdering order) {
+    auto* f = b.CreateFence(order, scope);
+    if (what == Memory::shared) f->setMetadata(llvm::LLVMContext::MD_mmra, local);
+  };
+  fence(llvm::AtomicOrdering::Release);
+  b.CreateCall(llvm::InlineAsm::get(llvm::FunctionType::get(b.getVoidTy(), false), "", "~{memory}", true));
   b.CreateIntrinsic(b.getVoidTy(), llvm::Intrinsic::amdgcn_s_barrier, {});
-  b.CreateFence(llvm::AtomicOrdering::Acquire, scope)->setMetadata(llvm::LLVMContext::MD_mmra, local);
+  fence(llvm::AtomicOrdering::Acquire);
 }
 
 // One array a kernel, as large as its largest use.

@@ -51,7 +51,7 @@ class Assigner {
       if (g_.ranges[r].lo) out.ranges[r].lo = made(g_.ranges[r].lo, scalar());
       if (g_.ranges[r].hi) out.ranges[r].hi = made(g_.ranges[r].hi, scalar());
     }
-    return {std::move(out), std::move(layouts_)};
+    return {std::move(out), std::move(layouts_), std::move(matrix_)};
   }
 
  private:
@@ -115,12 +115,13 @@ class Assigner {
           const Axes& axes = op.types[0].axes;
           if (axes.empty()) break;
           bool anchored = false;
+          Maybe whole;  // of an operand with all of the axes
           for (Value v : op.args)
             if (auto& l = natural(v); l && !l->axes.empty()) {
               anchored = true;
-              if (l->axes == axes && !natural(self)) natural(self) = l;
+              if (l->axes == axes && !whole) whole = l;
             }
-          if (anchored && !natural(self)) natural(self) = blocked(op.types[0]);
+          if (anchored) natural(self) = whole ? *whole : blocked(op.types[0]);
           break;
         }
         case OpKind::reduce: {
@@ -129,6 +130,11 @@ class Assigner {
           break;
         }
         case OpKind::dot: {
+          if (auto use = choose_matrix(op)) {
+            uses_[id] = *use;
+            natural(self) = matrix_result(g_, op, *use, warp_bits_);
+            break;
+          }
           DType widest = g_.type(op.args[0]).dtype;
           natural(self) = blocked(op.types[0].axes, op.args.size() == 3 ? DType::f32 : widest);
           break;
@@ -152,6 +158,33 @@ class Assigner {
     }
   }
 
+  // Of a matrix instruction's result, columns are spread over lanes, rows over registers for the most part. An axis
+  // that is summed over later is best in registers; what a computed operand has in its lanes already is best left
+  // there; and lanes are to go along memory.
+  std::optional<MatrixUse> choose_matrix(const Op& dot) {
+    auto combined = [&](RangeId r) {
+      return std::any_of(g_.ops.begin(), g_.ops.end(), [&](const Op& op) {
+        return (op.kind == OpKind::reduce || op.kind == OpKind::dot) && op.range == r;
+      });
+    };
+    auto in_lanes = [&](Value v, RangeId r) {
+      auto& l = natural(v);
+      if (!l) return false;
+      auto p = static_cast<size_t>(l->position(r));
+      return std::any_of(l->lane.begin(), l->lane.end(), [&](const Coord& c) { return c[p] == 1; });
+    };
+    std::optional<MatrixUse> best;
+    int least = 0;
+    for (size_t a : {0, 1}) {
+      auto use = matrix_use(g_, dot, caps_, a);
+      if (!use) continue;
+      int cost = 8 * in_lanes(dot.args[a], use->rows) + 4 * combined(use->columns) +
+                 (score_[size_t(use->columns)] < score_[size_t(use->rows)]);
+      if (!best || cost < least) best = use, least = cost;
+    }
+    return best;
+  }
+
   // ---- what is asked for
 
   void demand(Value v, const Layout& l) {
@@ -159,7 +192,12 @@ class Assigner {
     if (std::find(d.begin(), d.end(), l) == d.end()) d.push_back(l);
   }
   void demand_part(Value v, const Layout& l) { demand(v, l.restricted(g_.type(v).axes)); }
-  Layout operand(const Op& dot, size_t i, const Layout& result) const {
+  Layout operand(int id, size_t i, const Layout& result) {
+    const Op& dot = g_.ops[size_t(id)];
+    if (auto use = uses_.find(id); use != uses_.end()) {
+      bool loaded = !natural(dot.args[0]) && !natural(dot.args[1]);
+      return matrix_operand(g_, dot, i, use->second, result, loaded, caps_.vector_bytes);
+    }
     return result.restricted(g_.type(dot.args[i]).axes).with_registers(dot.range, g_.range(dot.range).tile);
   }
   // The layout that a store happens in: its value's, where that says where every element goes.
@@ -216,7 +254,7 @@ class Assigner {
           for (const Layout& l : computed(id)) {
             for (size_t i = 0; i < op.args.size(); ++i) {
               if (op.kind == OpKind::dot && i < 2)
-                demand(op.args[i], operand(op, i, l));
+                demand(op.args[i], operand(id, i, l));
               else
                 demand_part(op.args[i], l);
             }
@@ -287,14 +325,16 @@ class Assigner {
           auto& n = natural(in.args[0]);
           op.args[0] = made(in.args[0], n ? *n : blocked(g_.type(in.args[0])));
         } else if (in.kind == OpKind::dot && i < 2) {
-          op.args[i] = made(in.args[i], operand(in, i, l));
+          op.args[i] = made(in.args[i], operand(id, i, l));
         } else {
           op.args[i] = made_part(in.args[i], l);
         }
       }
       for (Index& i : op.index)
         if (i.offset) i.offset = made_part(i.offset, l);
-      define({id, 0}, l, add(std::move(op), {l})[0]);
+      Value to = add(std::move(op), {l})[0];
+      if (auto use = uses_.find(id); use != uses_.end()) matrix_[to.op] = use->second;
+      define({id, 0}, l, to);
     }
   }
 
@@ -336,6 +376,7 @@ class Assigner {
   std::vector<std::vector<Maybe>> natural_;
   std::vector<std::vector<std::vector<Layout>>> demands_;
   std::map<Value, std::vector<std::pair<Layout, Value>>> made_;
+  std::map<int, MatrixUse> uses_, matrix_;  // by the op's number in the old graph and in the new
   std::vector<std::vector<Layout>> layouts_;
   std::vector<Value> params_;
 };
@@ -369,10 +410,13 @@ std::string describe_nest(const LaidOut& l, const Caps& caps, int warps) {
       } else if (!l.layouts[size_t(id)].empty() && !l.layouts[size_t(id)][0].axes.empty()) {
         constexpr std::string_view names[] = {"param", "constant", "iota", "map",   "reduce", "dot",
                                               "load",  "store",    "fold", "yield", "convert"};
-        s += fmt::format("{}%{} {}{}{} {}\n", indent, id, names[int(op.kind)],
-                         op.kind == OpKind::map ? fmt::format(" {}", info(op.fn).name) : "",
-                         op.tensor >= 0 && op.kind != OpKind::param ? " " + g.tensors[size_t(op.tensor)].name : "",
-                         l.layouts[size_t(id)][0].text(g));
+        auto use = l.matrix.find(id);
+        s += fmt::format(
+            "{}%{} {}{}{}{} {}\n", indent, id, names[int(op.kind)],
+            op.kind == OpKind::map ? fmt::format(" {}", info(op.fn).name) : "",
+            op.kind != OpKind::dot ? "" : " by " + (use == l.matrix.end() ? "multiply-adds" : use->second.unit->name),
+            op.tensor >= 0 && op.kind != OpKind::param ? " " + g.tensors[size_t(op.tensor)].name : "",
+            l.layouts[size_t(id)][0].text(g));
       }
     }
   };

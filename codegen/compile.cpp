@@ -99,7 +99,7 @@ Lowered lower_all(const Graph& input, const Signature& sig, const Schedule& s, c
     LaidOut laid = assign_layouts(x, stage.signature, s, t.caps());
     pass("assign_layouts", laid.graph);
     dump("loop_nest", [&] { return describe_nest(laid, t.caps(), s.warps); });
-    lower(laid, stage.signature, s, t, *l.module, stage.symbol);
+    lower(input, laid, stage.signature, s, t, *l.module, stage.symbol);
     stage.graph = std::move(x);
     l.kernel.stages.push_back(std::move(stage));
   }

@@ -175,7 +175,7 @@ LValue* CpuTarget::dot2(Builder& b, DType type, LValue* acc, LValue* a0, LValue*
   };
   return b.CreateIntrinsic(llvm::Intrinsic::x86_avx512bf16_dpbf16ps_512, {acc, pairs(a0, a1), pairs(b0, b1)});
 }
-void CpuTarget::barrier(Builder&) const {}
+void CpuTarget::barrier(Builder&, Memory) const {}
 LValue* CpuTarget::shared_memory(llvm::Module&, Builder&, int) const {
   throw InternalError("cpu: a block is one warp and needs no shared memory");
 }

@@ -23,7 +23,7 @@ class CpuTarget : public Target {
   llvm::Value* lane_id(Builder& b) const override;
   llvm::Value* warp_id(Builder& b) const override;
   llvm::Value* shuffle(Builder& b, llvm::Value* v, const LaneMap& map) const override;
-  void barrier(Builder& b) const override;
+  void barrier(Builder& b, Memory what) const override;
   llvm::Value* shared_memory(llvm::Module& m, Builder& b, int bytes) const override;
   llvm::Value* dot2(Builder& b, DType type, llvm::Value* acc, llvm::Value* a0, llvm::Value* a1, llvm::Value* b0,
                     llvm::Value* b1) const override;

@@ -4,20 +4,31 @@
 #include <fmt/format.h>
 
 #include "codegen/lowering.h"
+#include "dsl/check.h"
 
 namespace wavetile {
 
 using LValue = llvm::Value;
 
-Lowering::Lowering(const LaidOut& laid, const Signature& sig, const Schedule& schedule, const Target& target,
-                   llvm::Module& m)
-    : laid_(laid), sig_(sig), schedule_(schedule), target_(target), caps_(target.caps()), m_(m), b_(m.getContext()) {
+Lowering::Lowering(const Graph& recorded, const LaidOut& laid, const Signature& sig, const Schedule& schedule,
+                   const Target& target, llvm::Module& m)
+    : recorded_(recorded),
+      laid_(laid),
+      sig_(sig),
+      schedule_(schedule),
+      target_(target),
+      caps_(target.caps()),
+      m_(m),
+      b_(m.getContext()) {
   int slots = 0;
   for (const TensorParam& t : g().tensors) {
     slot_.push_back(slots);
     slots += 1 + 2 * t.rank;
   }
   for (size_t i = 0; i < g().scalars.size(); ++i) scalar_slot_.push_back(slots++);
+  // Workspaces, which follow, are never both stored and loaded by one stage.
+  for (size_t i = 0; i < g().tensors.size(); ++i)
+    may_change_.push_back(i < recorded.tensors.size() && may_change(recorded, static_cast<int>(i)));
 }
 
 void Lowering::run(const std::string& symbol) {
@@ -65,6 +76,7 @@ void Lowering::run(const std::string& symbol) {
     }
     auto kept = values_;
     if (auto* c = llvm::dyn_cast<llvm::ConstantInt>(all_full); c && c->isOne()) {
+      begin_region();
       region(g().body);
       values_ = kept;
       return;
@@ -80,6 +92,7 @@ void Lowering::run(const std::string& symbol) {
     for (bool is_full : {true, false}) {
       b_.SetInsertPoint(is_full ? full : edge);
       for (RangeId r : parallel) positions_[r].full = is_full || exact[r];
+      begin_region();
       region(g().body);
       values_ = kept;
       b_.CreateBr(done);
@@ -292,9 +305,13 @@ void Lowering::op(int id) {
       values_[self] = reduce(op, layouts[0]);
       return;
     case OpKind::dot:
-      values_[self] = dot(op, layouts[0]);
+      if (auto use = laid_.matrix.find(id); use != laid_.matrix.end())
+        values_[self] = matrix_dot(op, layouts[0], use->second);
+      else
+        values_[self] = dot(op, layouts[0]);
       return;
     case OpKind::load:
+      order_access(op, layouts[0]);
       if (only_for_dots(id)) {
         lazy_.insert_or_assign(self, plan_load(op, layouts[0]));
         values_[self] = {};
@@ -303,6 +320,7 @@ void Lowering::op(int id) {
       }
       return;
     case OpKind::store:
+      order_access(op, layouts[0]);
       return store(op, layouts[0]);
     case OpKind::convert:
       values_[self] = convert(value(op.args[0]), laid_.of(op.args[0]), layouts[0], op.types[0].dtype);
@@ -403,7 +421,9 @@ void Lowering::fold(const Op& op, int id) {
       LValue* next = b_.CreateAdd(i, i32(info.tile), "", false, true);
       b_.CreateCondBr(b_.CreateICmpSLE(next, hi), loop, done);
       b_.SetInsertPoint(loop);
+      const Order before_loop = begin_body(op, true);
       auto out = body({i, hi, {}, {}, aligned, true}, in);
+      end_body(before_loop);
       auto* latch = b_.GetInsertBlock();
       i->addIncoming(next, latch);
       for (size_t s = 0; s < out.size(); ++s)
@@ -419,7 +439,9 @@ void Lowering::fold(const Op& op, int id) {
       auto* done = llvm::BasicBlock::Create(c, info.name + ".end", f);
       b_.CreateCondBr(b_.CreateICmpSLT(base, hi), rest, done);
       b_.SetInsertPoint(rest);
+      const Order before_rest = begin_body(op, false);
       auto out = body({base, hi, {}, {}, aligned, false}, state);
+      end_body(before_rest);
       auto* from = b_.GetInsertBlock();
       b_.CreateBr(done);
       b_.SetInsertPoint(done);
@@ -436,9 +458,9 @@ void Lowering::fold(const Op& op, int id) {
   if (state.empty()) values_[{id, 0}] = {};
 }
 
-void lower(const LaidOut& laid, const Signature& sig, const Schedule& schedule, const Target& target, llvm::Module& m,
-           const std::string& symbol) {
-  Lowering(laid, sig, schedule, target, m).run(symbol);
+void lower(const Graph& recorded, const LaidOut& laid, const Signature& sig, const Schedule& schedule,
+           const Target& target, llvm::Module& m, const std::string& symbol) {
+  Lowering(recorded, laid, sig, schedule, target, m).run(symbol);
 }
 
 }  // namespace wavetile

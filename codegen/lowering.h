@@ -1,7 +1,8 @@
 // Tile IR with layouts -> LLVM IR. One lowering for all targets: whatever differs goes through Target's hooks.
 //
 // A tile is a list of registers, each a T (all lanes hold the same, or lanes are threads) or a <lanes x T>.
-// lower.cpp walks regions and ranges, memory.cpp does loads and stores, combine.cpp reductions, dots and conversions.
+// lower.cpp walks regions and ranges, memory.cpp does loads and stores, dot.cpp dots,
+// combine.cpp reductions and conversions.
 #pragma once
 
 #include <map>
@@ -17,7 +18,8 @@ using Registers = std::vector<llvm::Value*>;
 
 class Lowering {
  public:
-  Lowering(const LaidOut& laid, const Signature& sig, const Schedule& schedule, const Target& target, llvm::Module& m);
+  Lowering(const Graph& recorded, const LaidOut& laid, const Signature& sig, const Schedule& schedule,
+           const Target& target, llvm::Module& m);
   void run(const std::string& symbol);
 
  private:
@@ -63,6 +65,7 @@ class Lowering {
     std::vector<Register> regs;
     bool contiguous = false;  // lane l adds l
     bool pairs = false;       // lane l adds 2l
+    bool exact = false;       // a load that touches nothing but its own elements
     int64_t multiple = 1;     // every lane's offset, less `fixed`, is a multiple of this
   };
   Access access(const Op& op, const Layout& l);
@@ -84,11 +87,32 @@ class Lowering {
   std::optional<int64_t> fixed_stride(int tensor, size_t dim) const;
   llvm::Value* owner(const Layout& l);
   void store_where(llvm::Value* mask, const std::function<void()>& body);
+  llvm::Value* load_where(llvm::Value* mask, const std::function<llvm::Value*()>& body);
   llvm::Value* both(llvm::Value* a, llvm::Value* b);  // of two masks, null meaning all
 
-  // combine.cpp
-  Registers reduce(const Op& op, const Layout& to);
+  // order.cpp: what the lanes of a block do to memory that they share
+  /// Before shared memory is written, and once it is: then others may read it, until it is written the next time.
+  void begin_exchange();
+  void end_exchange();
+  /// Before a load or store of a tensor.
+  void order_access(const Op& op, const Layout& l);
+  void begin_region();
+  struct Touch {
+    const Op* op;
+    const Layout* layout;
+  };
+  struct Order {
+    bool being_read = false;     // shared memory, by other warps
+    int exchanges = 0;           // so far
+    std::vector<Touch> touched;  // accesses that others of the block may not have come to yet
+  };
+  /// Around a fold's body that may not run, or runs `again` and again.
+  Order begin_body(const Op& fold, bool again);
+  void end_body(const Order& before);
+
+  // dot.cpp
   Registers dot(const Op& op, const Layout& l);
+  Registers matrix_dot(const Op& op, const Layout& l, const MatrixUse& use);
   Registers dot_loop(const Op& op, const Layout& l);
   Registers dot_start(const Op& op, const Layout& l);
   llvm::Value* multiply_add(llvm::Value* a, llvm::Value* b, llvm::Value* c);
@@ -98,6 +122,9 @@ class Lowering {
   /// Result registers in groups that stay in the machine's registers while k runs.
   std::vector<std::vector<int>> dot_groups(const Op& op, const Layout& l);
   bool only_for_dots(int id) const;
+
+  // combine.cpp
+  Registers reduce(const Op& op, const Layout& to);
   Registers convert(const Registers& v, const Layout& from, const Layout& to, DType dtype);
   using State = std::vector<llvm::Value*>;  // what a reduction carries: the value, and argmax its coordinate
   State combine(Reduction r, const State& a, const State& b);
@@ -116,6 +143,7 @@ class Lowering {
   llvm::Value* i64(int64_t x) { return b_.getInt64(static_cast<uint64_t>(x)); }
   Vec vec(llvm::Value* v) { return {&b_, v}; }
 
+  const Graph& recorded_;
   const LaidOut& laid_;
   const Signature& sig_;
   const Schedule& schedule_;
@@ -126,6 +154,8 @@ class Lowering {
   Entry entry_;
   std::vector<int> slot_;  // of each tensor's pointer; extents and strides follow it
   std::vector<int> scalar_slot_;
+  std::vector<bool> may_change_;  // of each tensor: others may store to what is loaded of it
+  Order order_;
   std::map<RangeId, Position> positions_;
   std::map<Value, Registers> values_;
   std::map<Value, Load> lazy_;  // loads that only dots use: read where they are multiplied
@@ -133,7 +163,8 @@ class Lowering {
   llvm::Value* warp_ = nullptr;
 };
 
-void lower(const LaidOut& laid, const Signature& sig, const Schedule& schedule, const Target& target, llvm::Module& m,
-           const std::string& symbol);
+/// `recorded` is the graph that launches are checked against.
+void lower(const Graph& recorded, const LaidOut& laid, const Signature& sig, const Schedule& schedule,
+           const Target& target, llvm::Module& m, const std::string& symbol);
 
 }  // namespace wavetile

@@ -43,6 +43,7 @@ LValue* Lowering::both(LValue* a, LValue* b) {
 
 Lowering::Access Lowering::access(const Op& op, const Layout& l) {
   Access a;
+  a.exact = op.kind == OpKind::load && may_change_[static_cast<size_t>(op.tensor)];
   int n = l.registers();
   a.regs.resize(static_cast<size_t>(n));
   bool lanes_vary = vector_registers(l);
@@ -196,7 +197,7 @@ Lowering::Access Lowering::access(const Op& op, const Layout& l) {
     }
     // Where all lanes agree, a load outside goes to coordinate 0 of this dimension: that is decided once, not at
     // every step of a loop along another dimension.
-    const bool clamps = separable && op.kind == OpKind::load &&
+    const bool clamps = separable && op.kind == OpKind::load && !a.exact &&
                         std::any_of(mask_of.begin(), mask_of.end(), [](LValue* m) { return m; }) &&
                         std::none_of(mask_of.begin(), mask_of.end(), [](LValue* m) { return m && width(m); });
     if (along && !clamps) add_shared(along);
@@ -270,7 +271,8 @@ int run_length(const Regs& regs, size_t r, int64_t multiple, int most, int align
     bool ok = multiple % n == 0 && regs[r].fixed % n == 0 && alignment % n == 0;
     for (int i = 0; i < n && ok; ++i) {
       const auto& x = regs[r + static_cast<size_t>(i)];
-      ok = x.mask == regs[r].mask && !x.lanes && x.fixed == regs[r].fixed + i && x.varying == regs[r].varying;
+      ok = x.mask == regs[r].mask && x.address == regs[r].address && !x.lanes && x.fixed == regs[r].fixed + i &&
+           x.varying == regs[r].varying;
     }
     if (ok) return n;
   }
@@ -286,6 +288,23 @@ Registers Lowering::load(const Op& op, const Layout& l) {
   Load plan = plan_load(op, l);
   for (size_t r = 0; r < plan.loaded.size(); ++r) loaded(plan, static_cast<int>(r));
   return plan.loaded;
+}
+
+// Outside its bounds a load goes to the tensor's first element, which is always there; not where another lane may be
+// storing to that.
+LValue* Lowering::load_where(LValue* mask, const std::function<LValue*()>& body) {
+  auto* before = b_.GetInsertBlock();
+  auto* then = llvm::BasicBlock::Create(b_.getContext(), "load", entry_.function);
+  auto* done = llvm::BasicBlock::Create(b_.getContext(), "loaded", entry_.function);
+  b_.CreateCondBr(mask, then, done);
+  b_.SetInsertPoint(then);
+  LValue* v = body();
+  b_.CreateBr(done);
+  b_.SetInsertPoint(done);
+  auto* phi = b_.CreatePHI(v->getType(), 2);
+  phi->addIncoming(llvm::Constant::getNullValue(v->getType()), before);
+  phi->addIncoming(v, then);
+  return phi;
 }
 
 // Two registers whose lanes alternate in memory (steps of k that a packing puts side by side) come in one read.
@@ -327,15 +346,22 @@ LValue* Lowering::loaded(Load& plan, int reg_number) {
   auto lanes = static_cast<unsigned>(caps_.lanes);
   int alignment = std::max(sig_[static_cast<size_t>(op.tensor)].alignment / size, 1);
   auto& reg = a.regs[r];
+  auto guarded = [&](const std::function<LValue*()>& body) {
+    return a.exact && reg.address ? load_where(reg.address, body) : body();
+  };
+  const bool all_or_none = reg.address && !width(reg.address);
+  auto offset = [&] { return all_or_none && !a.exact ? b_.CreateSelect(reg.address, reg.offset, i64(0)) : reg.offset; };
   LValue* v = nullptr;
   if (!vector_registers(l)) {
-    if (!caps_.simd && !reg.address && !reg.mask) {  // one wide access where registers lie side by side
+    if (!caps_.simd && (a.exact || (!reg.address && !reg.mask))) {  // one wide access where registers lie side by side
       for (int most = caps_.vector_bytes / size; most > 1; most /= 2) {
         size_t first = r / static_cast<size_t>(most) * static_cast<size_t>(most);
         if (run_length(a.regs, first, a.multiple, most, alignment) != most) continue;
         auto* t = llvm::FixedVectorType::get(e, static_cast<unsigned>(most));
-        LValue* wide = b_.CreateAlignedLoad(t, pointer(op.tensor, e, a.regs[first].offset),
-                                            llvm::Align(static_cast<uint64_t>(most * size)));
+        LValue* wide = guarded([&] {
+          return b_.CreateAlignedLoad(t, pointer(op.tensor, e, a.regs[first].offset),
+                                      llvm::Align(static_cast<uint64_t>(most * size)));
+        });
         for (int i = 0; i < most; ++i) {
           LValue* x = b_.CreateExtractElement(wide, static_cast<uint64_t>(i));
           plan.loaded[first + static_cast<size_t>(i)] = dtype == DType::b1 ? (vec(x) != like(vec(x), 0)).v : x;
@@ -343,18 +369,18 @@ LValue* Lowering::loaded(Load& plan, int reg_number) {
         return plan.loaded[r];
       }
     }
-    // Outside its bounds a load goes to the tensor's first element, which is always there.
-    LValue* offset = reg.address ? b_.CreateSelect(reg.address, reg.offset, i64(0)) : reg.offset;
-    v = b_.CreateAlignedLoad(e, pointer(op.tensor, e, offset), llvm::Align(static_cast<uint64_t>(size)));
+    v = guarded([&] {
+      return b_.CreateAlignedLoad(e, pointer(op.tensor, e, offset()), llvm::Align(static_cast<uint64_t>(size)));
+    });
   } else if (a.contiguous) {
     auto* t = llvm::FixedVectorType::get(e, lanes);
-    bool all_or_none = reg.address && !width(reg.address);
-    LValue* offset = all_or_none ? b_.CreateSelect(reg.address, reg.offset, i64(0)) : reg.offset;
-    LValue* p = pointer(op.tensor, e, offset);
     llvm::Align align(static_cast<uint64_t>(size));
-    v = reg.address && !all_or_none ? b_.CreateMaskedLoad(t, p, align, reg.address, llvm::Constant::getNullValue(t))
-                                    : static_cast<LValue*>(b_.CreateAlignedLoad(t, p, align));
-  } else if (a.pairs && dtype != DType::b1 && load_pair(plan, r)) {
+    if (reg.address && !all_or_none)
+      v = b_.CreateMaskedLoad(t, pointer(op.tensor, e, reg.offset), align, reg.address,
+                              llvm::Constant::getNullValue(t));
+    else
+      v = guarded([&] { return b_.CreateAlignedLoad(t, pointer(op.tensor, e, offset()), align); });
+  } else if (a.pairs && !a.exact && dtype != DType::b1 && load_pair(plan, r)) {
     return plan.loaded[r];
   } else {
     auto* t = llvm::FixedVectorType::get(e, lanes);
@@ -363,7 +389,7 @@ LValue* Lowering::loaded(Load& plan, int reg_number) {
     v = b_.CreateMaskedGather(t, pointer(op.tensor, e, offsets), llvm::Align(static_cast<uint64_t>(size)), mask,
                               llvm::Constant::getNullValue(t));
   }
-  if (reg.mask && reg.zero_outside)
+  if (reg.mask && reg.zero_outside && !a.exact)
     v = select(vec(reg.mask), vec(v), vec(llvm::Constant::getNullValue(v->getType()))).v;
   if (dtype == DType::b1) v = (vec(v) != like(vec(v), 0)).v;
   return plan.loaded[r] = v;

@@ -1,11 +1,13 @@
 // The passes from a recorded graph to one that can be lowered, in order. Each takes a verified graph and gives one.
 #pragma once
 
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "codegen/layout.h"
+#include "codegen/matrix.h"
 #include "dsl/ir.h"
 #include "dsl/schedule.h"
 
@@ -68,6 +70,7 @@ Digits digits_of(const Schedule& s, const std::string& tensor, int dim);
 struct LaidOut {
   Graph graph;
   std::vector<std::vector<Layout>> layouts;  // of each op's results
+  std::map<int, MatrixUse> matrix;           // dots that a matrix instruction does
   const Layout& of(Value v) const { return layouts[static_cast<size_t>(v.op)][static_cast<size_t>(v.result)]; }
 };
 LaidOut assign_layouts(const Graph& g, const Signature& sig, const Schedule& s, const Caps& caps);

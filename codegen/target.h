@@ -63,8 +63,10 @@ class Target {
     }
     return x;
   }
-  /// All warps of the block arrive before any goes on; shared memory written before is seen after.
-  virtual void barrier(Builder& b) const = 0;
+  /// All warps of the block arrive before any goes on; what was written before to shared memory, or to all memory, is
+  /// seen after, and what was read before is not what is written after.
+  enum class Memory { shared, all };
+  virtual void barrier(Builder& b, Memory what = Memory::shared) const = 0;
   /// The block's shared memory, `bytes` of it, 16-byte aligned.
   virtual llvm::Value* shared_memory(llvm::Module& m, Builder& b, int bytes) const = 0;
   virtual unsigned global_address_space() const { return 0; }
@@ -74,6 +76,11 @@ class Target {
   virtual llvm::Value* dot2(Builder&, DType, llvm::Value* /*acc*/, llvm::Value* /*a0*/, llvm::Value* /*a1*/,
                             llvm::Value* /*b0*/, llvm::Value* /*b1*/) const {
     return nullptr;
+  }
+  /// One of the rows of caps().matrix: c + a * b. Operands are vectors of a lane's registers, floats of 16 bits as i16.
+  virtual llvm::Value* matrix(Builder&, const MatrixUnit& unit, llvm::Value* /*a*/, llvm::Value* /*b*/,
+                              llvm::Value* /*c*/) const {
+    throw InternalError(caps().name + " lacks " + unit.name);
   }
 
   /// Optimises, in place.

@@ -247,12 +247,12 @@ int64_t longest_tile(const Graph& g, RangeId r) {
   return longest;
 }
 
-// Multiply-adds of a thread in the largest dot over r.
-int64_t unrolled(const Graph& g, RangeId r, int lanes) {
+// Multiply-adds of a thread in the largest dot over r that is made of them.
+int64_t unrolled(const Graph& g, RangeId r, const Caps& caps) {
   int64_t most = 0;
   for (const Op& op : g.ops)
-    if (op.kind == OpKind::dot && op.range == r)
-      most = std::max(most, std::max<int64_t>(1, elements(g, op.types[0].axes) / lanes) * g.range(r).tile);
+    if (op.kind == OpKind::dot && op.range == r && !on_matrix_unit(g, op, caps))
+      most = std::max(most, std::max<int64_t>(1, elements(g, op.types[0].axes) / caps.lanes) * g.range(r).tile);
   return most;
 }
 
@@ -272,8 +272,7 @@ Graph walk_whole(const Graph& g, const Caps& caps) {
     RangeId r = static_cast<RangeId>(i);
     if (out.range(r).kind != RangeKind::whole || !out.range(r).hi) continue;
     int64_t limit = int64_t{caps.max_registers} * caps.lanes, longest = longest_tile(out, r);
-    int64_t extent = out.range(r).tile,
-            fmas = caps.simd ? 0 : unrolled(out, r, caps.lanes);  // explicit lanes loop over it
+    int64_t extent = out.range(r).tile, fmas = caps.simd ? 0 : unrolled(out, r, caps);  // explicit lanes loop over it
     if (longest <= limit && fmas <= max_unrolled) continue;
     if (carried_along(out, r)) {
       if (longest <= 4 * limit) continue;

@@ -20,6 +20,16 @@ struct Interval {
 // i32 arithmetic wraps: a result that may leave i32 may be anything.
 Interval in_i32(Interval x) { return x.lo < i32_min || x.hi > i32_max ? Interval{} : x; }
 
+// A store of one tensor and a load of another that forbid them to be the same memory; null: there are none.
+std::pair<const Op*, const Op*> other_index(const Graph& g, int stored, int loaded) {
+  for (const Op& s : g.ops)
+    for (const Op& l : g.ops)
+      if (s.kind == OpKind::store && s.tensor == stored && l.kind == OpKind::load && l.tensor == loaded &&
+          !(same_index(g, s, l) && is_private(g, s)))
+        return {&s, &l};
+  return {};
+}
+
 class Checker {
  public:
   Checker(const Graph& g, std::span<const TensorView> views, std::span<const double> scalars)
@@ -265,14 +275,11 @@ class Checker {
     if (o.written || w.read || !same)
       fail("tensors '{}' (written) and '{}' overlap in memory; give them separate memory{}", w.name, o.name,
            o.written || w.read ? "" : ", or the same view to update it in place");
-    for (const Op& s : g_.ops)
-      for (const Op& l : g_.ops)
-        if (s.kind == OpKind::store && s.tensor == static_cast<int>(written) && l.kind == OpKind::load &&
-            l.tensor == static_cast<int>(other) && !(same_index(g_, s, l) && is_private(g_, s)))
-          throw Error(
-              s.loc, fmt::format("kernel '{}': tensors '{}' (stored here) and '{}' (loaded at {}) are the same memory, "
-                                 "and are not accessed at one index of each block's own; give them separate memory",
-                                 g_.name, w.name, o.name, l.loc.str()));
+    if (auto [s, l] = other_index(g_, static_cast<int>(written), static_cast<int>(other)); s)
+      throw Error(s->loc,
+                  fmt::format("kernel '{}': tensors '{}' (stored here) and '{}' (loaded at {}) are the same memory, "
+                              "and are not accessed at one index of each block's own; give them separate memory",
+                              g_.name, w.name, o.name, l->loc.str()));
   }
 
   const Graph& g_;
@@ -319,6 +326,19 @@ bool is_private(const Graph& g, const Op& access) {
   for (size_t r = 0; r < g.ranges.size(); ++r)
     if (g.ranges[r].kind == RangeKind::parallel && !contains(ranges, static_cast<RangeId>(r))) return false;
   return true;
+}
+
+bool may_share(const Graph& g, int stored, int loaded) {
+  const TensorParam &w = g.tensors[static_cast<size_t>(stored)], &l = g.tensors[static_cast<size_t>(loaded)];
+  if (stored == loaded) return w.written;
+  return w.written && !w.read && !l.written && w.dtype == l.dtype && w.rank == l.rank &&
+         !other_index(g, stored, loaded).first;
+}
+
+bool may_change(const Graph& g, int loaded) {
+  for (size_t i = 0; i < g.tensors.size(); ++i)
+    if (may_share(g, static_cast<int>(i), loaded)) return true;
+  return false;
 }
 
 void check_launch(const Graph& g, std::span<const TensorView> views, std::span<const double> scalars) {

@@ -27,4 +27,11 @@ bool same_index(const Graph& g, const Op& a, const Op& b);
 /// and no offset is a tile.
 bool is_private(const Graph& g, const Op& access);
 
+/// Whether a launch may give a tensor that is stored and one that is loaded the same memory, as they are the same
+/// tensor or check_launch lets them be the same view.
+bool may_share(const Graph& g, int stored, int loaded);
+
+/// Whether memory that a kernel loads under this tensor's name may be stored to by the same launch.
+bool may_change(const Graph& g, int loaded);
+
 }  // namespace wavetile

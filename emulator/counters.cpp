@@ -35,14 +35,17 @@ bool governed_by_exec(Class c) {
 // Which lines of memory were read and written: pages of 64 lines, a bit a line.
 class LineSet {
  public:
-  void add(std::uint64_t line, bool read, bool write) {
+  /// Whether the line is read for the first time.
+  bool add(std::uint64_t line, bool read, bool write) {
     const std::uint64_t page = line / 64, bit = std::uint64_t{1} << line % 64;
     if (!last_ || page != last_page_) {
       last_ = &pages_[page];
       last_page_ = page;
     }
+    const bool first = read && !(last_->read & bit);
     if (read) last_->read |= bit;
     if (write) last_->written |= bit;
+    return first;
   }
   std::uint64_t read() const { return count(&Page::read); }
   std::uint64_t written() const { return count(&Page::written); }
@@ -84,13 +87,22 @@ class CountingMonitor final : public Monitor {
     ++e.times;
     e.lanes += static_cast<std::uint64_t>(std::popcount(w.exec));
   }
+  void wave_end(Wave& w) override { outstanding_.erase(&w); }
+  void wait(Wave& w, const Op&, const Wait& wait) override {
+    if (wait.vm < 0) return;
+    auto& loads = outstanding_[&w];
+    const auto left = static_cast<std::size_t>(wait.vm);
+    if (loads.size() > left) loads.erase(loads.begin(), loads.end() - wait.vm);
+  }
   void access(Wave& w, const Op&, const Access& a) override {
     Counters::Traffic& t = c_->traffic[static_cast<std::size_t>(a.space)];
     ++t.accesses;
     const std::uint64_t bytes = a.bytes * static_cast<std::uint64_t>(std::popcount(a.mask));
     (a.kind == AccessKind::load ? t.loaded : a.kind == AccessKind::store ? t.stored : t.atomic) += bytes;
     if (a.space == Space::lds) return count_banks(w, a);
-    if (a.space == Space::global || a.space == Space::constant) count_lines(a);
+    if (a.space != Space::global && a.space != Space::constant) return;
+    const std::uint64_t fresh = count_lines(a);
+    if (a.space == Space::global) count_outstanding(w, a, fresh);
   }
   void dispatch_end(const Launch& l) override {
     for (std::uint64_t pc = 0; pc < at_.size(); ++pc) {
@@ -117,7 +129,9 @@ class CountingMonitor final : public Monitor {
     std::uint64_t times = 0, lanes = 0;
   };
 
-  void count_lines(const Access& a) {
+  // How many lines are read for the first time.
+  std::uint64_t count_lines(const Access& a) {
+    std::uint64_t fresh = 0;
     const bool read = a.kind != AccessKind::store, write = a.kind != AccessKind::load;
     const auto size = static_cast<std::uint64_t>(c_->line_bytes);
     seen_.clear();
@@ -127,12 +141,24 @@ class CountingMonitor final : public Monitor {
         if (!seen_.empty() && seen_.back() == line) continue;
         if (std::ranges::find(seen_, line) != seen_.end()) continue;
         seen_.push_back(line);
-        lines_.add(line, read, write);
+        fresh += lines_.add(line, read, write);
       }
     }
-    if (a.space == Space::constant) return;
+    if (a.space == Space::constant) return fresh;
     ++c_->line_accesses;
     c_->lines_touched += seen_.size();
+    return fresh;
+  }
+
+  // Loads come back in their order. CDNA3 counts stores with them, RDNA3 apart.
+  void count_outstanding(const Wave& w, const Access& a, std::uint64_t fresh) {
+    const bool loads = a.kind == AccessKind::load || a.returns;
+    if (!loads && w.launch->chip->family == Family::rdna3) return;
+    auto& all = outstanding_[&w];
+    all.push_back(fresh * static_cast<std::uint64_t>(c_->line_bytes));
+    std::uint64_t sum = 0;
+    for (const std::uint64_t b : all) sum += b;
+    c_->bytes_in_flight = std::max(c_->bytes_in_flight, sum);
   }
 
   void count_banks(const Wave& w, const Access& a) {
@@ -161,6 +187,7 @@ class CountingMonitor final : public Monitor {
   std::vector<Executed> at_;  // by program counter
   LineSet lines_;
   std::vector<std::uint64_t> seen_;
+  std::unordered_map<const Wave*, std::vector<std::uint64_t>> outstanding_;  // bytes of each load, the oldest first
   std::array<std::vector<std::uint64_t>, kBanks> banks_;
 };
 
@@ -190,6 +217,7 @@ std::string Counters::to_text() const {
   }
   text += fmt::format("  lines of {} bytes: {:.2f} an access, {} distinct read, {} distinct written\n", line_bytes,
                       ratio(lines_touched, line_accesses), distinct_lines_read, distinct_lines_written);
+  text += fmt::format("  loads in flight: at most {} bytes of a wave\n", bytes_in_flight);
   text += fmt::format("  LDS: {} passes, {} cycles of bank conflicts\n", lds_passes, lds_conflict_cycles);
   return text;
 }
@@ -215,6 +243,7 @@ std::string Counters::to_json() const {
                       {"lines_touched", lines_touched},
                       {"distinct_lines_read", distinct_lines_read},
                       {"distinct_lines_written", distinct_lines_written},
+                      {"bytes_in_flight", bytes_in_flight},
                       {"lds_passes", lds_passes},
                       {"lds_conflict_cycles", lds_conflict_cycles}};
   for (int i = 0; i < kClasses; ++i) {

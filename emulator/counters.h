@@ -39,6 +39,9 @@ struct Counters {
   std::uint64_t lines_touched = 0;  // distinct lines of each, summed
   // Of the whole dispatch, scalar loads too.
   std::uint64_t distinct_lines_read = 0, distinct_lines_written = 0;
+  // The most that one wave's vector loads had outstanding, by the kernel's own waits: whole lines, those that nothing
+  // in the dispatch had read before.
+  std::uint64_t bytes_in_flight = 0;
 
   // LDS has 32 banks of 4 bytes a compute unit (RDNA3 ISA and CDNA3 ISA, "Local Data Share"). A pass serves as many
   // consecutive lanes as fill them (32 of 4 bytes, 16 of 8, 8 of 16) and takes a cycle for each dword that its busiest

@@ -55,9 +55,10 @@ struct Dispatch {
   std::uint64_t kernarg = 0;        // the address of the arguments
   std::array<std::uint32_t, 3> grid{1, 1, 1};
   std::array<std::uint16_t, 3> workgroup{1, 1, 1};
-  std::uint32_t private_bytes = 0;                      // scratch of a work-item
-  std::uint32_t group_bytes = 0;                        // LDS of a workgroup: static and dynamic
-  std::uint64_t packet_address = 0, queue_address = 0;  // for kernels that ask for them; 0: none
+  std::uint32_t private_bytes = 0;   // scratch of a work-item
+  std::uint32_t group_bytes = 0;     // LDS of a workgroup: static and dynamic
+  std::uint64_t packet_address = 0;  // for kernels that ask for it; 0: the emulator makes one
+  std::uint64_t queue_address = 0;   // 0: none
   std::uint32_t dispatch_id = 0;
   std::string name;  // for reports; empty: looked up
 };

@@ -113,6 +113,24 @@ std::uint64_t entry_address(const Launch& l) {
   return entry + (preload_dwords(l) != 0 ? kPreloadPrologue : 0);
 }
 
+DispatchPacket::DispatchPacket(Memory& memory, const Dispatch& d) : memory_(memory) {
+  const auto low = [](std::uint64_t v) { return static_cast<std::uint32_t>(v); };
+  words_ = {0x0003'0002,  // three dimensions; a kernel's dispatch
+            d.workgroup[0] | std::uint32_t{d.workgroup[1]} << 16,
+            d.workgroup[2],
+            d.grid[0],
+            d.grid[1],
+            d.grid[2],
+            d.private_bytes,
+            d.group_bytes,
+            low(d.kernel_object),
+            low(d.kernel_object >> 32),
+            low(d.kernarg),
+            low(d.kernarg >> 32)};
+  memory_.add(words_.data(), sizeof words_, "dispatch packet", /*writable=*/false, /*initialised=*/true);
+}
+DispatchPacket::~DispatchPacket() { memory_.remove(words_.data()); }
+
 std::string prepare_launch(Launch& l, const Dispatch& d, const Chip& chip, Memory& memory) {
   l.dispatch = &d;
   l.chip = &chip;

@@ -1,11 +1,26 @@
 // From a dispatch to waves whose registers are as the hardware sets them up.
 #pragma once
 
+#include <array>
 #include <memory>
 
 #include "emulator/wave.h"
 
 namespace wavetile::emu {
+
+/// The AQL packet of a dispatch that came without one, in memory that kernels may read while it lives.
+class DispatchPacket {
+ public:
+  DispatchPacket(Memory& memory, const Dispatch& dispatch);
+  ~DispatchPacket();
+  DispatchPacket(const DispatchPacket&) = delete;
+  DispatchPacket& operator=(const DispatchPacket&) = delete;
+  std::uint64_t address() const { return reinterpret_cast<std::uint64_t>(words_.data()); }
+
+ private:
+  Memory& memory_;
+  alignas(64) std::array<std::uint32_t, 16> words_{};
+};
 
 /// Fills a launch from the kernel's descriptor, and refuses what the hardware would: the text of the refusal, empty
 /// when the dispatch is good. Does not touch program, monitor, sink and line.

@@ -5,8 +5,10 @@
 // all of them take turns. Every wave that is resident runs again and again, as on hardware; one that is not resident
 // may be waited for in vain, as on hardware.
 #include <algorithm>
+#include <array>
 #include <chrono>
 #include <map>
+#include <optional>
 #include <thread>
 
 #include <fmt/format.h>
@@ -413,8 +415,14 @@ void Emulator::unload(const std::shared_ptr<CodeObject>& object) {
   state_->codes.erase(object->base());
 }
 
-Outcome Emulator::run(const Dispatch& dispatch, const std::atomic<bool>* cancel) {
+Outcome Emulator::run(const Dispatch& given, const std::atomic<bool>* cancel) {
   State& s = *state_;
+  Dispatch dispatch = given;
+  std::optional<DispatchPacket> packet;
+  if (dispatch.packet_address == 0) {
+    packet.emplace(s.memory, dispatch);
+    dispatch.packet_address = packet->address();
+  }
   Outcome outcome;
   ReportSink sink;
   Launch launch;

@@ -69,10 +69,16 @@ void members(T& x, F&& f) {
   } else if constexpr (std::is_same_v<S, Stage>) {
     auto& [graph, signature, symbol, warps] = x;
     f(graph, signature, symbol, warps);
+  } else if constexpr (std::is_same_v<S, Layout>) {
+    auto& [axes, reps, block, reg, lane, warp] = x;
+    f(axes, reps, block, reg, lane, warp);
+  } else if constexpr (std::is_same_v<S, MatrixUnit>) {
+    auto& [name, factor, result, a, b, c] = x;
+    f(name, factor, result, a, b, c);
   } else {
     static_assert(std::is_same_v<S, Caps>, "say here what this type is made of");
-    auto& [name, lanes, simd, max_warps, max_registers, accumulators, vector_bytes, shared_bytes, bf16_dot] = x;
-    f(name, lanes, simd, max_warps, max_registers, accumulators, vector_bytes, shared_bytes, bf16_dot);
+    auto& [name, lanes, simd, max_warps, max_registers, accumulators, vector_bytes, shared_bytes, bf16_dot, matrix] = x;
+    f(name, lanes, simd, max_warps, max_registers, accumulators, vector_bytes, shared_bytes, bf16_dot, matrix);
   }
 }
 

@@ -1,5 +1,6 @@
 // The amdgpu target as far as the code object: what the assembly of each chip must and must not contain.
 #include <cstring>
+#include <filesystem>
 #include <map>
 
 #include <gmock/gmock.h>
@@ -8,6 +9,7 @@
 #include "codegen/compile.h"
 #include "codegen/testing/amdgpu_probe.h"
 #include "tests/support/asm.h"
+#include "tests/support/temp_dir.h"
 
 namespace wavetile {
 namespace {
@@ -215,6 +217,30 @@ TEST_P(EachChip, SeveralWarpsOnARowMeetInSharedMemory) {
   EXPECT_GE(count_instructions(code, "ds_(write|store)"), 1) << code;
   EXPECT_GE(count_instructions(code, "ds_(read|load)"), 1) << code;
   EXPECT_GE(count_instructions(code, "s_barrier"), 1) << code;
+}
+
+// The dump of the nest says what does a dot.
+std::string nest_of(const Sample& s, const std::string& chip) {
+  TempDir dir;
+  compile(s.kernel, s.signature, s.schedule, *amdgpu_target(chip), {dir.path()});
+  for (const auto& file : std::filesystem::directory_iterator(dir.path()))
+    if (file.path().string().find("loop_nest") != std::string::npos) return read_file(file.path());
+  return "";
+}
+TEST_P(EachChip, DotsOfHalvesAreMatrixInstructions) {
+  const std::string matrix = is_wave64(GetParam()) ? "v_mfma_f32_16x16x16" : "v_wmma_f32_16x16x16";
+  for (Sample s : {matmul<bf16>(4), matmul<f16>(2)}) {
+    s.schedule.tile = {{"m", 32}, {"n", 64}, {"k", 32}};
+    SCOPED_TRACE(s.kernel.graph().tensors[0].dtype == DType::f16 ? "f16" : "bf16");
+    std::string code = instructions_of(assembly_of(s, GetParam()), "matmul");
+    const int fragments = 2 * 4 * 2 / s.schedule.warps;  // of a step, for full blocks and for those at the edge
+    EXPECT_EQ(count_instructions(code, matrix), 2 * fragments) << code;
+    EXPECT_EQ(count_instructions(code, "v_(pk_|dual_)?fma(c|mk|ak)?_"), 0) << code;
+    EXPECT_THAT(nest_of(s, GetParam()), HasSubstr(is_wave64(GetParam()) ? "dot by mfma_f32_" : "dot by wmma_f32_"));
+    s.schedule.tile = {{"m", 8}, {"n", 64}, {"k", 8}};
+    EXPECT_EQ(count_instructions(instructions_of(assembly_of(s, GetParam()), "matmul"), matrix), 0);
+    EXPECT_THAT(nest_of(s, GetParam()), HasSubstr("dot by multiply-adds"));
+  }
 }
 
 TEST_P(EachChip, NothingIsPassedThatTheKernelDoesNotTake) {

@@ -82,7 +82,7 @@ class VirtualTarget : public CpuTarget {
     LValue* moved = call(b, shuffle_member, b.getInt64Ty(), {to_bits(b, v), from, site(b)});
     return from_bits(b, moved, v->getType());
   }
-  void barrier(Builder& b) const override { call(b, barrier_member, b.getVoidTy(), {site(b)}); }
+  void barrier(Builder& b, Memory) const override { call(b, barrier_member, b.getVoidTy(), {site(b)}); }
 
   LValue* shared_memory(llvm::Module& m, Builder& b, int bytes) const override {
     if (bytes > caps_.shared_bytes)

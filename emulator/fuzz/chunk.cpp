@@ -15,14 +15,21 @@
 namespace wavetile::fuzz {
 namespace {
 
-/// Whether it holds what LLVM is known to compile wrongly there (docs/emulator-llvm-bugs.md).
+/// Whether it holds an operation that LLVM is known to compile wrongly there (docs/emulator-llvm-bugs.md).
 bool broken(const Block& block, int configuration, int level) {
   for (const Statement& s : block.body) {
-    if ((s.operation->broken >> configuration & 1) && (s.operation->broken_levels >> level & 1)) return true;
+    const Operation& o = *s.operation;
+    if ((o.broken >> configuration & 1) && (o.broken_levels >> level & 1) && s.type.in(o.broken_kinds)) return true;
     for (const Block& inner : s.blocks)
       if (broken(inner, configuration, level)) return true;
   }
   return false;
+}
+
+/// ... or more masks at level 0 than LLVM keeps there.
+bool broken(const Program& p, int configuration, int level) {
+  return broken(p.body, configuration, level) ||
+         (level == 0 && std::ranges::any_of(p.types, [](Type t) { return t.kind == Kind::i1 && t.lanes > 1; }));
 }
 
 struct Loaded {
@@ -77,7 +84,7 @@ class Chunk {
         for (Loaded* l : some)
           if ((l->program.configurations >> c & 1) && !order_.skip.contains({l->program.number, c}) &&
               (settings_.level < 0 ? level_of(l->program.number, c) : settings_.level) == level &&
-              !broken(l->program.body, c, level))
+              !broken(l->program, c, level))
             here.push_back(l);
         if (!here.empty()) on_configuration(here, c, level);
       }

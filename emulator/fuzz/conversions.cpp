@@ -27,6 +27,9 @@ void add_conversions(std::vector<Operation>& t) {
   t.push_back(convert("trunc", 5, kInts, kInts | kBool, "$r = trunc $A $0 to $T"));
   t.push_back(convert("fpext", 4, kFloats, kFloats, "$r = fpext $A $0 to $T"));
   t.push_back(convert("fptrunc", 6, kFloats, kFloats, "$r = fptrunc $A $0 to $T"));
+  // LLVM multiplies and rounds in one instruction that adds 0 to a product of -0.
+  t.push_back(convert("fptrunc_product", 2, set_of(Kind::f32), set_of(Kind::f16),
+                      "$x1 = fptrunc $A $0 to $T\n$x2 = fcmp oeq $T $x1, $z\n$r = select $L $x2, $T $z, $T $x1"));
   t.push_back(convert("uitofp", 4, kInts | kBool, no_b16, "$r = uitofp $A $0 to $T"));
   t.push_back(convert("sitofp", 4, kInts | kBool, no_b16, "$r = sitofp $A $0 to $T"));
   // Of wider integers LLVM rounds twice, on some targets.
@@ -54,7 +57,7 @@ void add_conversions(std::vector<Operation>& t) {
 
   // $P: a predicate, chosen by the first immediate.
   t.push_back(special("icmp", 10, kBool, 2, "$r = icmp $P $A $0, $1"));
-  t.push_back(special("fcmp", 8, kBool, 2, "$r = fcmp $P $A $0, $1"));
+  t.push_back(special("fcmp", 8, kBool, 2, "$r = fcmp $P $A $j0, $j1"));
   t.push_back(special("select", 12, kAllKinds, 3, "$r = select $A $0, $T $1, $T $2"));
   t.push_back(special("select_vector", 4, kAllKinds, 3, "$r = select $A $0, $T $1, $T $2"));
   // Both kinds of NaN or none: which of them an operation gives is open. The other eight classes are the immediate.
@@ -68,7 +71,7 @@ void add_conversions(std::vector<Operation>& t) {
 void add_vectors(std::vector<Operation>& t) {
   t.push_back(special("extract", 6, kAllKinds, 1, "$r = extractelement $A $0, i32 $#0"));
   t.push_back(special("extract_at", 3, kAllKinds, 2, "$x1 = urem i32 $1, $#0\n$r = extractelement $A $0, i32 $x1"));
-  t.push_back(special("insert", 4, kAllKinds, 2, "$r = insertelement $T $0, $B $1, i32 $#0"));
+  t.push_back(special("insert", 4, kAllKinds, 2, "$r = insertelement $T $0, $B $h1, i32 $#0"));
   t.push_back(special("insert_at", 2, kAllKinds, 3,
                       "$x0 = lshr i32 $2, 8\n$x1 = urem i32 $x0, $#0\n$r = insertelement $T $0, $B $1, i32 $x1"));
   t.push_back(special("shuffle", 6, kAllKinds, 2, "$r = shufflevector $A $0, $A $1, $U"));

@@ -52,7 +52,7 @@ Program Generator::run() {
 
 int Generator::add(const Operation& o, Type type, std::vector<int> arguments, std::vector<std::int64_t> immediates) {
   const int value = new_value(type, false);
-  bool uniform = true;
+  bool uniform = o.amd.find("%item") == std::string::npos;
   for (int a : arguments) {
     uniform = uniform && program_.uniform[static_cast<std::size_t>(a)];
     used_[static_cast<std::size_t>(a)] = true;
@@ -166,14 +166,7 @@ void Generator::apply(const Operation& o) {
   if (o.form == Form::same) {
     type = any_type(o.kinds, division ? 64 : 256, o.vectors);
     if (type.lanes == 0) return;
-    // LLVM takes a vector's `x | -1` for x.
-    const std::string_view name = o.name;
-    const bool may_or =
-        type.lanes > 1 && type.in(kInts) && (name.find("or") != name.npos || name == "nand" || name == "set_bit");
-    for (int i = 0; i < o.count; ++i) {
-      arguments.push_back(may_or ? need_varying(type, uniform) : argument(type, uniform));
-      if (may_or && constants_.contains(arguments.back())) return;
-    }
+    for (int i = 0; i < o.count; ++i) arguments.push_back(argument(type, uniform));
   } else if (o.form == Form::fixed) {
     for (Type t : o.parameters) arguments.push_back(argument(t, uniform));
     if (o.unknown_argument) {
@@ -190,8 +183,9 @@ void Generator::apply(const Operation& o) {
     const std::string_view name = o.name;
     const bool grows = name == "zext" || name == "sext" || name == "fpext",
                shrinks = name == "trunc" || name == "fptrunc";
-    if (!type.in(o.kinds) || total_bits(type) > 256 || (grows && type.bits() <= from.bits()) ||
-        (shrinks && type.bits() >= from.bits()))
+    const bool product = from.kind == Kind::f32 && type.kind == Kind::f16;  // see fptrunc_product
+    if (!type.in(o.kinds) || (name == "fptrunc" && product) || total_bits(type) > 256 ||
+        (grows && type.bits() <= from.bits()) || (shrinks && type.bits() >= from.bits()))
       return;
     arguments.push_back(need(from, uniform));
   }

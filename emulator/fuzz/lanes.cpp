@@ -70,15 +70,20 @@ std::vector<std::int64_t> dpp_control(Random& random, unsigned where) {
 
 void add_dpp(std::vector<Operation>& t) {
   const char* move = "i32 $#0, i32 $#1, i32 $#2, i1 $#3)";
-  Operation o = word("dpp", Exchange::dpp, 2,
-                     std::string("$r = call i32 @llvm.amdgcn.update.dpp.i32(i32 $1, i32 $0, ") + move, "$#4");
+  Operation o =
+      word("dpp", Exchange::dpp, 2,
+           std::string("$x20 = xor i32 $0, %item\n$r = call i32 @llvm.amdgcn.update.dpp.i32(i32 $1, i32 $x20, ") + move,
+           "$#4");
+  // LLVM moves the other factor where what a DPP move is of is the same for all.
+  o.unknown_argument = true;
+  o.host.replace(0, 17, "$x20 = xor i32 $0, %item\n$x1 = zext i32 $x20");
   o.weight = 8, o.immediates = dpp_control;
-  o.unknown_argument = true;  // LLVM moves the other factor where a DPP move is of a constant
   t.push_back(o);
   Operation wide = o;
   wide.name = "dpp_i64", wide.weight = 2, wide.result = i64, wide.parameters = {i64, i64};
-  wide.amd = std::string("$r = call i64 @llvm.amdgcn.update.dpp.i64(i64 $1, i64 $0, ") + move;
-  wide.host = "$r = " + ask(Exchange::dpp, "$0", "$1", "$#4");
+  const std::string varied = "$x21 = zext i32 %item to i64\n$x20 = xor i64 $0, $x21\n";
+  wide.amd = varied + "$r = call i64 @llvm.amdgcn.update.dpp.i64(i64 $1, i64 $x20, " + move;
+  wide.host = varied + "$r = " + ask(Exchange::dpp, "$x20", "$1", "$#4");
   t.push_back(wide);
   // Folded into the arithmetic that uses it.
   struct Folded {
@@ -113,20 +118,23 @@ void add_dpp(std::vector<Operation>& t) {
     Operation f = o;
     f.name = name, f.weight = 1;
     const std::string masks = bound ? "i32 15, i32 15, i1 true)" : "i32 $#1, i32 $#2, i1 false)";
-    f.amd = std::string("$x4 = call i32 @llvm.amdgcn.update.dpp.i32(i32 ") + old + ", i32 $0, i32 $#0, " + masks +
-            "\n" + use;
+    f.amd = std::string("$x20 = xor i32 $0, %item\n$x4 = call i32 @llvm.amdgcn.update.dpp.i32(i32 ") + old +
+            ", i32 $x20, i32 $#0, " + masks + "\n" + use;
     const std::string unsigned_old = old[0] == '0' ? "0" : old[1] == '1' ? "4294967295" : "2147483648";
-    f.host = "$x1 = zext i32 $0 to i64\n$x2 = and i64 $#4, 1048575\n$x3 = " +
+    f.host = "$x20 = xor i32 $0, %item\n$x1 = zext i32 $x20 to i64\n$x2 = and i64 $#4, 1048575\n$x3 = " +
              ask(Exchange::dpp, "$x1", unsigned_old, bound ? "$#5" : "$x2") + "\n$x4 = trunc i64 $x3 to i32\n" + use;
     t.push_back(f);
   }
-  Operation eight = word("dpp8", Exchange::dpp8, 1, "$r = call i32 @llvm.amdgcn.mov.dpp8.i32(i32 $0, i32 $#0)", "$#0");
+  // LLVM may move it into a branch that fewer lanes take: not past an asm.
+  const std::string stays = "$r = call i32 asm sideeffect \"\", \"=v,0\"(i32 $x9)";
+  Operation eight =
+      word("dpp8", Exchange::dpp8, 1, "$x9 = call i32 @llvm.amdgcn.mov.dpp8.i32(i32 $0, i32 $#0)\n" + stays, "$#0");
   eight.chips = kRdna3;
   eight.immediates = [](Random& random, unsigned) { return std::vector<std::int64_t>{random.below(1 << 24)}; };
   t.push_back(eight);
   Operation folded = eight;
   folded.name = "dpp8_add", folded.parameters = {i32, i32};
-  folded.amd = "$x4 = call i32 @llvm.amdgcn.mov.dpp8.i32(i32 $0, i32 $#0)\n$r = add i32 $x4, $1";
+  folded.amd = "$x4 = call i32 @llvm.amdgcn.mov.dpp8.i32(i32 $0, i32 $#0)\n$x9 = add i32 $x4, $1\n" + stays;
   folded.host = "$x1 = zext i32 $0 to i64\n$x3 = " + ask(Exchange::dpp8, "$x1", "0", "$#0") +
                 "\n$x4 = trunc i64 $x3 to i32\n$r = add i32 $x4, $1";
   t.push_back(folded);
@@ -166,9 +174,11 @@ void add_crossbar(std::vector<Operation>& t) {
   half.weight = 3, half.parameters = {i32, i32};
   const std::string inside =
       "$x7 = and i32 $1, 124\n$x8 = and i32 %item, 32\n$x9 = shl i32 $x8, 2\n$x10 = or i32 $x7, $x9\n";
-  half.amd = inside + "$r = call i32 @llvm.amdgcn.ds.bpermute(i32 $x10, i32 $0)";
-  half.host = inside +
-              "$x1 = zext i32 $0 to i64\n$x2 = zext i32 $x10 to i64\n$x3 = " + ask(Exchange::bpermute, "$x1", "$x2") +
+  // What is the same for all LLVM takes for the result, also where it comes from a lane that is off.
+  const std::string own = "$x20 = xor i32 $0, %item\n";
+  half.amd = inside + own + "$r = call i32 @llvm.amdgcn.ds.bpermute(i32 $x10, i32 $x20)";
+  half.host = inside + own +
+              "$x1 = zext i32 $x20 to i64\n$x2 = zext i32 $x10 to i64\n$x3 = " + ask(Exchange::bpermute, "$x1", "$x2") +
               "\n$r = trunc i64 $x3 to i32";
   t.push_back(half);
   // Every lane sends to another.
@@ -229,8 +239,9 @@ void add_uniform(std::vector<Operation>& t) {
     // LLVM takes the sum of a constant for the constant, and may know that %item is equal to the argument.
     const std::string varied = "$x9 = xor i32 $0, %item\n";
     // Its loop may be put where SCC is alive: here it is not.
-    reduce.amd = varied + "$x8 = call i32 @llvm.amdgcn.wave.reduce." + name +
-                 ".i32(i32 $x9, i32 0)\n$r = call i32 asm sideeffect \"\", \"=s,0,~{scc}\"(i32 $x8)";
+    reduce.amd = varied + "$x7 = call i32 asm sideeffect \"\", \"=v,0,~{scc}\"(i32 $x9)\n" +
+                 "$x8 = call i32 @llvm.amdgcn.wave.reduce." + name +
+                 ".i32(i32 $x7, i32 0)\n$r = call i32 asm sideeffect \"\", \"=s,0,~{scc}\"(i32 $x8)";
     reduce.host = varied + "$x1 = zext i32 $x9 to i64\n$x3 = " + ask(kind, "$x1", "0") + "\n$r = trunc i64 $x3 to i32";
     reduce.weight = 1, reduce.unknown_argument = true;
     reduce.broken = kAllChips, reduce.broken_levels = 1;  // there that does not help

@@ -44,13 +44,14 @@ void add_integer(std::vector<Operation>& t) {
                     small + "$r = call i64 @llvm.amdgcn.mqsad.pk.u16.u8(i64 $0, i32 $1, i64 $x9)",
                     small + "$r = call i64 @fz_mqsad(i64 $0, i32 $1, i64 $x9)"));
   t.push_back(plain("lerp", "lerp", i32, {i32, i32, i32}));
+  // LLVM takes a field of known bits for others.
   const std::string field =
-      "$x1 = and i32 $1, 31\n$x2 = and i32 $2, 31\n$x3 = sub i32 32, $x1\n"
+      "$x1 = and i32 $k1, 31\n$x2 = and i32 $k2, 31\n$x3 = sub i32 32, $x1\n"
       "$x4 = call i32 @llvm.umin.i32(i32 $x2, i32 $x3)\n$r = call i32 @";
-  t.push_back(fixed("ubfe", i32, {i32, i32, i32}, field + "llvm.amdgcn.ubfe.i32(i32 $0, i32 $x1, i32 $x4)",
-                    field + "fz_ubfe(i32 $0, i32 $x1, i32 $x4)"));
-  t.push_back(fixed("sbfe", i32, {i32, i32, i32}, field + "llvm.amdgcn.sbfe.i32(i32 $0, i32 $x1, i32 $x4)",
-                    field + "fz_sbfe(i32 $0, i32 $x1, i32 $x4)"));
+  t.push_back(fixed("ubfe", i32, {i32, i32, i32}, field + "llvm.amdgcn.ubfe.i32(i32 $k0, i32 $x1, i32 $x4)",
+                    field + "fz_ubfe(i32 $k0, i32 $x1, i32 $x4)"));
+  t.push_back(fixed("sbfe", i32, {i32, i32, i32}, field + "llvm.amdgcn.sbfe.i32(i32 $k0, i32 $x1, i32 $x4)",
+                    field + "fz_sbfe(i32 $k0, i32 $x1, i32 $x4)"));
   t.push_back(plain("mul_u24", "mul.u24.i32", i32, {i32, i32}));
   t.push_back(plain("mulhi_i24", "mulhi.i24", i32, {i32, i32}));
   t.push_back(plain("mulhi_u24", "mulhi.u24", i32, {i32, i32}));
@@ -177,8 +178,8 @@ void add_float(std::vector<Operation>& t) {
   t.push_back(fixed("fma_legacy", f32, {f32, f32, f32},
                     "$x1 = call float @llvm.amdgcn.fma.legacy(float $0, float $1, float $2)\n" + zero,
                     "$x1 = call float @fz_fma_legacy(float $0, float $1, float $2)\n" + zero, kRdna3));
-  t.push_back(fixed("cvt_pkrtz", v2f16, {f32, f32}, "$r = call <2 x half> @llvm.amdgcn.cvt.pkrtz(float $0, float $1)",
-                    "$x1 = call i32 @fz_cvt_pkrtz(float $0, float $1)\n$r = bitcast i32 $x1 to <2 x half>"));
+  t.push_back(fixed("cvt_pkrtz", v2f16, {f32, f32}, "$r = call <2 x half> @llvm.amdgcn.cvt.pkrtz(float $k0, float $k1)",
+                    "$x1 = call i32 @fz_cvt_pkrtz(float $k0, float $k1)\n$r = bitcast i32 $x1 to <2 x half>"));
   t.back().weight = 3;
   // A byte converted from a float that is an integer.
   const std::string byte = "$x1 = ashr i32 $0, 22\n$x2 = sitofp i32 $x1 to float\n";

@@ -4,6 +4,9 @@
 // defines, so that nothing of the reference rests on how the AMD back end does it):
 //
 //   $r result   $0 $1 $2 arguments   $c0 argument with NaNs made quiet_nan()   $f0 argument with NaNs made zero
+//   $k0 argument, as something of which LLVM knows nothing   $h0 so if it is a vector of 16-bit floats
+//   $z0 so if it is a constant with zeros, or of constants alone
+//   $j0 so if the predicate $P is false, or true, of equal values and of NaNs alike
 //   $x1 ..      values of the text's own          $#0 .. immediates
 //   $T $A $B $C types of result and arguments     $I $L $D  integer, i1 and double type in $T's shape    $E i32 so
 //   $W          integer twice as wide as $T       $M $N  $T and $A as in intrinsics' names    $Z i32 so
@@ -49,7 +52,8 @@ struct Operation {
   Type result;
   std::string amd, host;  // host empty: as amd
   unsigned chips = kAllChips;
-  unsigned broken = 0, broken_levels = 0;  // configurations and levels on which LLVM compiles it wrongly
+  unsigned broken = 0, broken_levels = 0;  // configurations and levels on which LLVM compiles it wrongly ...
+  Kinds broken_kinds = kAllKinds;          // ... for these results
   std::vector<std::int64_t> (*immediates)(Random&, unsigned configurations) = nullptr;
   bool across = false;             // reads other lanes
   bool uniform_arguments = false;  // must be the same in all lanes

@@ -1,5 +1,6 @@
 #include "emulator/fuzz/text.h"
 
+#include <algorithm>
 #include <stdexcept>
 #include <string_view>
 
@@ -98,6 +99,14 @@ void Writer::collect_constants(const Block& b) {
     if (std::string_view(s.operation->name) == "constant") {
       std::vector<std::uint64_t> bits(s.immediates.begin(), s.immediates.end());
       constants_[s.value] = literal(s.type, bits);
+      const std::uint64_t sign = std::uint64_t{1} << (s.type.bits() - 1);
+      if (std::ranges::any_of(bits, [&](std::uint64_t b) { return (b & (2 * sign - 1) & ~sign) == 0; }))
+        risky_.insert(s.value);
+    } else if (!s.operation->amd.empty() && !s.arguments.empty() && std::ranges::all_of(s.arguments, [&](int a) {
+                 return constants_.contains(a) || computed_.contains(a);
+               })) {
+      computed_.insert(s.value);
+      risky_.insert(s.value);
     }
     for (const Block& inner : s.blocks) collect_constants(inner);
   }
@@ -139,10 +148,12 @@ void Writer::statement(const Statement& s) {
 
 void Writer::build(const Statement& s) {
   std::string so_far = "poison";
+  // LLVM may lose halves that it loads where they are put together.
+  const bool halves = s.type.bits() == 16;
   for (std::size_t i = 0; i < s.arguments.size(); ++i) {
     const std::string next = i + 1 == s.arguments.size() ? fmt::format("%v{}", s.value) : name(s, std::to_string(i));
     line(fmt::format("{} = insertelement {} {}, {} {}, i32 {}", next, text(s.type), so_far, text(s.type.with_lanes(1)),
-                     value(s.arguments[i]), i));
+                     halves ? opaque(s, i) : value(s.arguments[i]), i));
     so_far = next;
   }
 }
@@ -186,6 +197,20 @@ std::string Writer::marked(const std::string& text_of, std::size_t& at, const St
     case 'c':
     case 'f':
       return argument(s, number(), mark);
+    case 'k':
+      return opaque(s, number());
+    case 'h':
+      if (at < text_of.size() && text_of[at] >= '0' && text_of[at] <= '9') {
+        const std::size_t i = number();
+        const Type t = of_argument(i);
+        return t.is_float() && t.bits() == 16 && t.lanes > 1 ? opaque(s, i) : value(s.arguments[i]);
+      }
+      return all(type, top >> 1);
+    case 'j': {
+      const std::size_t i = number();
+      const std::string p = predicate(s);
+      return p == "one" || p == "ueq" ? opaque(s, i) : value(s.arguments[i]);
+    }
     case 'T':
       return text(type);
     case 'A':
@@ -221,9 +246,11 @@ std::string Writer::marked(const std::string& text_of, std::size_t& at, const St
     case 'm':
       return all(type.as_int(), static_cast<std::uint64_t>(type.bits() - 1));
     case 'z':
+      if (at < text_of.size() && text_of[at] >= '0' && text_of[at] <= '9') {
+        const std::size_t i = number();
+        return risky_.contains(s.arguments[i]) ? opaque(s, i) : value(s.arguments[i]);
+      }
       return "zeroinitializer";
-    case 'h':
-      return all(type, top >> 1);
     case 'i': {
       const Type a = of_argument(0);
       return all(a, a.kind == Kind::f16 ? 0x7c00 : a.kind == Kind::f32 ? 0x7f800000 : 0x7ff0000000000000);
@@ -252,6 +279,37 @@ std::string Writer::argument(const Statement& s, std::size_t i, char how) {
   line(fmt::format("{} = fcmp uno {} {}, zeroinitializer", test, text(t), v));
   line(fmt::format("{} = select {} {}, {} {}, {} {}", result, text(t.with(Kind::i1)), test, text(t),
                    how == 'c' ? nan : "zeroinitializer", text(t), v));
+  return result;
+}
+
+// Its bits, of which none changes: there are never so many groups, which LLVM does not know.
+std::string Writer::opaque(const Statement& s, std::size_t i) {
+  const Type t = program_.types[static_cast<std::size_t>(s.arguments[i])], bits = t.as_int(),
+             element = bits.with_lanes(1);
+  const std::string result = name(s, fmt::format("k{}", i));
+  if (!made_.insert(result).second) return result;
+  std::string so_far;
+  const auto step = [&](const char* part, const std::string& text_of) {
+    so_far = fmt::format("{}{}", result, part);
+    line(fmt::format("{} = {}", so_far, text_of));
+  };
+  step(".g", fmt::format("lshr i32 %group, {}", 12 + i));  // one zero an argument: LLVM could take out a common one
+  step(".w", fmt::format("zext i32 {} to i64", so_far));
+  step(".m", fmt::format("mul i64 {}, %s1", so_far));  // no bit of which is known
+  if (element.bits() < 64) step(".t", fmt::format("trunc i64 {} to {}", so_far, text(element)));
+  if (t.lanes > 1) {
+    step(".v", fmt::format("insertelement {} poison, {} {}, i32 0", text(bits), text(element), so_far));
+    step(".s", fmt::format("shufflevector {} {}, {} poison, <{} x i32> zeroinitializer", text(bits), so_far, text(bits),
+                           t.lanes));
+  }
+  const std::string zero = so_far, v = value(s.arguments[i]);
+  if (!t.is_float()) {
+    step("", fmt::format("xor {} {}, {}", text(t), v, zero));
+  } else {
+    step(".b", fmt::format("bitcast {} {} to {}", text(t), v, text(bits)));
+    step(".x", fmt::format("xor {} {}, {}", text(bits), so_far, zero));
+    step("", fmt::format("bitcast {} {} to {}", text(bits), so_far, text(t)));
+  }
   return result;
 }
 

@@ -39,7 +39,14 @@ void Writer::choose(const Statement& s) {
   for (std::size_t i = 0; i < n; ++i) {
     label(fmt::format("{}.{}", prefix, i));
     block(s.blocks[i]);
-    incoming += fmt::format("{} [ {}, %{} ]", i ? "," : "", value(s.blocks[i].result), at_);
+    std::string result = value(s.blocks[i].result);
+    if (!is_if) {  // LLVM may take one block's result for another's: each is computed there
+      const std::string test = name(s, fmt::format("test{}", i)), own = name(s, fmt::format("own{}", i));
+      line(fmt::format("{} = icmp ult i32 %group, {}", test, 4096 + i));
+      line(fmt::format("{} = select i1 {}, {} {}, {} zeroinitializer", own, test, text(s.type), result, text(s.type)));
+      result = own;
+    }
+    incoming += fmt::format("{} [ {}, %{} ]", i ? "," : "", result, at_);
     line(fmt::format("br label %{}.end", prefix));
   }
   label(prefix + ".end");
@@ -53,6 +60,11 @@ void Writer::loop(const Statement& s) {
   const std::string prefix = fmt::format("b{}", s.value), count = name(s, "count"), more = name(s, "more"),
                     next = name(s, "next");
   line(fmt::format("{} = urem i32 {}, {}", count, value(s.arguments[0]), s.immediates[0] + 1));
+  // The count as work-items see it differs between them, for all that LLVM knows: a scalar one it may read once all
+  // have left.
+  const std::string none = name(s, "none"), counter = name(s, "counter");
+  line(fmt::format("{} = add i32 %item, %group", name(s, "sum")));
+  line(fmt::format("{} = lshr i32 {}, 12", none, name(s, "sum")));
   if (meet) line("call void @fz_branch(i32 0)");
   const std::string before = at_;
   line(fmt::format("br label %{}.head", prefix));
@@ -62,15 +74,16 @@ void Writer::loop(const Statement& s) {
   label(prefix + ".body");
   block(body);
   const std::string latch = at_;
-  line(fmt::format("{} = add i32 {}, 1", next, value(body.parameters[0])));
+  line(fmt::format("{} = add i32 {}, 1", next, counter));
   line(fmt::format("br label %{}.head", prefix));
   const std::string inside = std::move(out_);
   out_ = so_far;
   label(prefix + ".head");
-  line(fmt::format("{} = phi i32 [ 0, %{} ], [ {}, %{} ]", value(body.parameters[0]), before, next, latch));
+  line(fmt::format("{} = phi i32 [ 0, %{} ], [ {}, %{} ]", counter, before, next, latch));
   line(fmt::format("{} = phi {} [ {}, %{} ], [ {}, %{} ]", value(body.parameters[1]), text(s.type),
                    value(s.arguments[1]), before, value(body.result), latch));
-  line(fmt::format("{} = icmp ult i32 {}, {}", more, value(body.parameters[0]), count));
+  line(fmt::format("{} = xor i32 {}, {}", value(body.parameters[0]), counter, none));
+  line(fmt::format("{} = icmp ult i32 {}, {}", more, counter, count));
   if (meet) {
     line(fmt::format("{}.word = zext i1 {} to i32", more, more));
     line(fmt::format("call void @fz_continue(i32 {}.word)", more));

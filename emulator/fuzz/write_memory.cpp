@@ -163,13 +163,27 @@ void Writer::exchange_lds(const Statement& s) {
                      name(s, part + "a")));
     return fmt::format("{} {}", pointer(Space::lds), name(s, part));
   };
-  line(fmt::format("store {} {}, {}, align 16", text(s.type), v, at("mine", "%item")));
+  // LLVM may lose a half of what is loaded: it travels in whole words.
+  const int bits = s.type.bits() * s.type.lanes;
+  const bool whole = bits % 32 == 0 || s.type.bits() != 16;
+  std::string travels = text(s.type), sent = v;
+  if (!whole) {
+    travels = fmt::format("i{}", (bits + 31) / 32 * 32);
+    line(fmt::format("{} = bitcast {} {} to i{}", name(s, "bits"), text(s.type), v, bits));
+    line(fmt::format("{} = zext i{} {} to {}", name(s, "words"), bits, name(s, "bits"), travels));
+    sent = name(s, "words");
+  }
+  line(fmt::format("store {} {}, {}, align 16", travels, sent, at("mine", "%item")));
   barrier();
   line(fmt::format("{} = and i32 {}, {}", name(s, "who"), value(s.arguments[1]), kGroupItems - 1));
   const std::string theirs = at("theirs", name(s, "who"));
   // Volatile: LLVM may move another load behind the barrier.
-  line(fmt::format("%v{} = load volatile {}, {}, align 16", s.value, text(s.type), theirs));
+  const std::string loaded = whole ? fmt::format("%v{}", s.value) : name(s, "loaded");
+  line(fmt::format("{} = load volatile {}, {}, align 16", loaded, travels, theirs));
   barrier();
+  if (whole) return;
+  line(fmt::format("{} = trunc {} {} to i{}", name(s, "cut"), travels, loaded, bits));
+  line(fmt::format("%v{} = bitcast i{} {} to {}", s.value, bits, name(s, "cut"), text(s.type)));
 }
 
 void Writer::cells(const Statement& s) {

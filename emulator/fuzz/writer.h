@@ -30,6 +30,7 @@ class Writer {
   /// What `mark`, the text at `at`, stands for; moves `at` behind it.
   std::string marked(const std::string& text, std::size_t& at, const Statement& s);
   std::string argument(const Statement& s, std::size_t i, char how);
+  std::string opaque(const Statement& s, std::size_t i);
   std::string predicate(const Statement& s) const;
   std::string shuffle_mask(const Statement& s) const;
   void build(const Statement& s);
@@ -56,7 +57,8 @@ class Writer {
   const Side side_;
   std::string out_, at_;  // the text so far, the label that it is in
   std::map<int, std::string> constants_;
-  std::set<std::string> made_;  // helper values of the statement being written
+  std::set<int> computed_, risky_;  // of constants alone; those, and constants with zeros
+  std::set<std::string> made_;      // helper values of the statement being written
 };
 
 /// Whether lanes meet in it.

@@ -50,13 +50,13 @@ inline Source packed_half(const Op& op, int s, bool high_result) {
   return half;
 }
 
-/// The same of a pair of registers: one of them. An inline constant is the low one, and the high one is 0.
+/// The same of a pair of registers: one of them. An inline constant has 64 bits: those above a float are 0.
 inline Source packed_word(const Op& op, int s, bool high_result) {
   Source word = op.src[s];
   const bool upper = packed_flag(op, high_result ? kSelectHigh : kSelect, s);
   word.negate ^= packed_flag(op, high_result ? kNegateHigh : kNegateLow, s);
   word.count = 1;
-  if (upper && word.kind == Source::Kind::constant) word.value = 0;
+  if (upper && word.kind == Source::Kind::constant) word.value >>= 32;
   if (upper) ++word.reg;
   return word;
 }

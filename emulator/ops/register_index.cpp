@@ -1,5 +1,6 @@
 // s_set_gpr_idx_* (CDNA3): an index that is added to the numbers of vector registers until it is switched off. What
-// LLVM puts between on and off are moves, so only those are known: s_set_gpr_idx_on runs them itself, shifted.
+// LLVM puts between on and off are moves, so only those are known of vector instructions: s_set_gpr_idx_on runs them
+// itself, shifted. Scalar registers have no index.
 #include <fmt/format.h>
 
 #include "emulator/monitor.h"
@@ -40,6 +41,7 @@ bool step(Wave& w) {
   const Op* const op = w.launch->program->at(w.pc);
   if (!op) return false;  // reported when the wave comes to it
   const Instruction& in = *op->instruction;
+  const auto cls = static_cast<Class>(op->cls);
   const bool move = in.mnemonic == "v_mov_b32" && (in.encoding == Encoding::e32 || in.encoding == Encoding::e64);
   Monitor* const monitor = w.launch->monitor;
   if (monitor) monitor->before(w, *op);
@@ -48,7 +50,7 @@ bool step(Wave& w) {
   w.pc += op->dwords;
   if (move) {
     run_shifted(w, *op);
-  } else if (in.mnemonic.starts_with("s_set_gpr_idx_") || in.mnemonic == "s_nop") {
+  } else if (cls == Class::salu || cls == Class::wait) {
     op->run(w, *op);
   } else {
     fault(w, *op, "unknown-instruction", "an instruction that the emulator does not know under a register index");

@@ -58,6 +58,23 @@ TEST(Counters, BytesAndLines) {
   EXPECT_EQ(c->distinct_lines_read, 32u + 1);  // and the arguments'
 }
 
+TEST(Counters, BytesInFlight) {
+  // Each load of 4 bytes at 128 bytes a lane brings 32 lines; read again, they are there already.
+  const std::string address =
+      "s_load_b64 s[4:5], s[0:1], 0x0\nv_lshlrev_b32 v1, 7, v0\ns_waitcnt lgkmcnt(0)\n"
+      "s_add_u32 s4, s4, 127\ns_addc_u32 s5, s5, 0\ns_and_b32 s4, s4, 0xffffff80\n";
+  const auto in_flight = [&](const std::string& body) { return count(address + body)->bytes_in_flight; };
+  const std::string first = "global_load_b32 v3, v1, s[4:5]\n", second = "v_add_nc_u32 v2, 4, v1\n";
+  constexpr std::uint64_t one = 32 * 128;
+  EXPECT_EQ(in_flight(first), one);
+  EXPECT_EQ(in_flight(first + second + "global_load_b32 v4, v2, s[4:5]\n"), one);
+  const std::string half = "v_lshlrev_b32 v1, 6, v0\n", far = "global_load_b32 v4, v1, s[4:5] offset:2048\n";
+  EXPECT_EQ(in_flight(half + first + far), one);
+  EXPECT_EQ(in_flight(half + first + "s_waitcnt vmcnt(0)\n" + far), one / 2);
+  EXPECT_EQ(in_flight(half + first + "s_waitcnt vmcnt(1)\n" + far), one);
+  EXPECT_EQ(in_flight(half + first + "global_store_b32 v1, v0, s[4:5]\ns_waitcnt vmcnt(0)\n" + far), one / 2);
+}
+
 TEST(Counters, BanksOfLds) {
   // Lane i at dword i: no conflict. At dword 2 i: two lanes a bank. At dword 32 i: all in one. At dword 0: shared.
   const auto cycles = [](int shift) {

@@ -28,10 +28,8 @@ void expect_agreement(std::uint64_t first, bool checks) {
   fmt::print("WAVETILE_SEED={}, programs {} to {}\n", s.seed, first, first + kPart - 1);
   const Summary sum = fuzz(s, [](std::uint64_t) {});
   EXPECT_EQ(sum.programs, kPart);
-  // Not explained yet, whoever is wrong: a bf16 of program 166 on RDNA3 at level 2.
-  const auto open = [&](const Failure& f) { return s.seed == 1 && f.number == 166 && f.level == 2; };
   for (const Failure& f : sum.failures)
-    if (f.kind != "llvm" && !open(f))
+    if (f.kind != "llvm")
       ADD_FAILURE() << fmt::format(
           "wavetile-emu-fuzz --seed {} --first {} --programs 1 --chip {} --level {}{} --out DIR: {}", s.seed, f.number,
           f.configuration, f.level, checks ? " --checks" : "", f.words);
@@ -76,7 +74,7 @@ TEST(Fuzzer, ReducesToWhatFails) {
     if (!live) continue;
     ++tried;
     EXPECT_TRUE(fails(small));
-    EXPECT_LT(statements(small.body), 12) << write({&small}, Side::host);
+    EXPECT_LT(statements(small.body), 16) << write({&small}, Side::host);
   }
 }
 

@@ -50,6 +50,23 @@ Options chip(const char* name, int threads = 2, int compute_units = 0) {
   return o;
 }
 
+TEST(Machine, AKernelThatAsksForItsPacketIsGivenOne) {
+  Prepared p(R"(
+define amdgpu_kernel void @k(ptr addrspace(1) %p) #0 {
+  %packet = call ptr addrspace(4) @llvm.amdgcn.dispatch.ptr()
+  %sizes = load <8 x i32>, ptr addrspace(4) %packet
+  store <8 x i32> %sizes, ptr addrspace(1) %p
+  ret void
+}
+attributes #0 = { "amdgpu-implicitarg-num-bytes"="0" "amdgpu-flat-work-group-size"="12,12" }
+)",
+             chip("gfx1151"));
+  p.dispatch.group_bytes = 48;
+  ASSERT_TRUE(p.run({30, 8, 2}, {3, 2, 2}).completed);
+  EXPECT_THAT(std::vector(p.words.begin() + 1, p.words.begin() + 8),
+              testing::ElementsAre(3u | 2u << 16, 2u, 30u, 8u, 2u, 0u, 48u));
+}
+
 // Each workgroup adds to a counter and waits until all have; then each reads what its neighbour wrote before.
 constexpr const char* kGridBarrier = R"(
 define amdgpu_kernel void @k(ptr addrspace(1) %p, i32 %groups) #0 {

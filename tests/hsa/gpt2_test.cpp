@@ -21,20 +21,22 @@ struct Case {
   bool large = false;     // 124M
 };
 
+std::string name_of_case(const testing::TestParamInfo<Case>& info) {
+  return std::string(info.param.chip) + "_" + std::string(name_of(info.param.plan)) + "_" +
+         std::string(name_of(info.param.dtype));
+}
+
 class HsaGolden : public testing::TestWithParam<Case> {};
 INSTANTIATE_TEST_SUITE_P(Model8M, HsaGolden,
                          testing::Values(Case{"gfx1151", PlanKind::fused, DType::f32, 99, 99},
                                          Case{"gfx1151", PlanKind::fused, DType::bf16, 99, 99},
-                                         Case{"gfx1151", PlanKind::unfused, DType::f32, 2, 8},
+                                         Case{"gfx1151", PlanKind::unfused, DType::f32, 99, 99},
                                          Case{"gfx1151", PlanKind::unfused, DType::bf16, 99, 99},
                                          Case{"gfx1100", PlanKind::fused, DType::f32, 1, 8},
                                          Case{"gfx942", PlanKind::fused, DType::f32, 1, 8},
                                          Case{"gfx942", PlanKind::unfused, DType::f32, 1, 8},
                                          Case{"gfx942", PlanKind::fused, DType::bf16, 1, 8}),
-                         [](const auto& info) {
-                           return std::string(info.param.chip) + "_" + std::string(name_of(info.param.plan)) + "_" +
-                                  std::string(name_of(info.param.dtype));
-                         });
+                         name_of_case);
 
 INSTANTIATE_TEST_SUITE_P(Model124M, HsaGolden,
                          testing::Values(Case{"gfx1151", PlanKind::fused, DType::f32, 2, 16, true},
@@ -54,6 +56,33 @@ TEST_P(HsaGolden, Tokens) {
   EXPECT_GT(r.steps, 0);
   std::printf("%d of %d tokens equal to the reference; top-20 logits off by at most %.2g\n", r.same, r.steps,
               r.worst_logit);
+}
+
+// Both plans work in place here and there: a report of the emulator's checks makes the process fail.
+class HsaChecks : public testing::TestWithParam<Case> {};
+INSTANTIATE_TEST_SUITE_P(Model8M, HsaChecks,
+                         testing::Values(Case{"gfx1151", PlanKind::fused, DType::f32, 1, 3},
+                                         Case{"gfx1100", PlanKind::fused, DType::f32, 1, 3},
+                                         Case{"gfx942", PlanKind::fused, DType::f32, 1, 3},
+                                         Case{"gfx1151", PlanKind::unfused, DType::f32, 1, 2}),
+                         name_of_case);
+
+TEST_P(HsaChecks, NothingIsReported) {
+  const Case& c = GetParam();
+  setenv("WAVETILE_EMULATOR", (std::string(c.chip) + ",checks,strict").c_str(), 1);
+  Model model(Checkpoint(kDemo), Device::open("hsa:emulated"),
+              {.dtype = c.dtype, .plan = c.plan, .kernels = {.enabled = false}});
+  const GoldenPrompt golden = read_golden(kDemo)[0];
+  std::vector<int32_t> text = golden.ids;
+  text.insert(text.end(), golden.greedy.begin(), golden.greedy.end());
+  const size_t rows = 17;  // more than a block of them, and one at the edge
+  ASSERT_LT(golden.ids.size(), rows);
+  ASSERT_LT(rows + c.steps, text.size());
+  model.read({text.begin(), text.begin() + rows});
+  for (size_t i = 0; i < c.steps; ++i) {
+    if (i) model.step();
+    ASSERT_EQ(model.next(), text[rows + i]) << "step " << i;
+  }
 }
 
 // What is read and written a byte or a few at a time goes through the device.

@@ -1,117 +1,15 @@
 // Every kernel of the library, with the library's own schedules, compiles for AMD GPUs; the assembly says how well.
-#include <cmath>
-#include <map>
-
 #include <gtest/gtest.h>
 
+#include "bench/library.h"
 #include "codegen/compile.h"
-#include "kernels/kernels.h"
-#include "kernels/sampling.h"
-#include "kernels/schedules.h"
 #include "tests/support/asm.h"
 
 namespace wavetile {
 namespace {
 
-using namespace kernels;
-
-// A dense tensor whose outermost extent may be open (0).
-TensorSpec spec(DType t, std::vector<int64_t> extents) {
-  TensorSpec s{t, {}, {}, 16};
-  for (int64_t e : extents) s.extents.push_back(e ? std::optional<int64_t>(e) : std::nullopt);
-  for (int64_t e : row_major(extents)) s.strides.emplace_back(e);
-  return s;
-}
-// [heads, rows, d] as columns of [rows, c].
-TensorSpec heads_spec(int64_t heads, int64_t d, int64_t c) {
-  return {DType::f32, {heads, std::nullopt, d}, {d, c, 1}, 16};
-}
-
-struct Sample {
-  Kernel kernel;
-  Signature signature;
-  Schedule schedule;
-};
-
-// At GPT-2's shapes; rows are open.
-std::map<std::string, Sample> library(const Caps& caps, DType w) {
-  constexpr DType f = DType::f32, i = DType::i32;
-  constexpr int64_t c = 768, n = 2304, heads = 12, d = 64, keys = 1024, vocabulary = 50257;
-  const double scale = 0.125;
-  Schedule product = matmul_schedule(caps, w, 64, c), vector = gemv_schedule(caps, w), row = rows_schedule(caps),
-           batched = product;
-  batched.packing.clear();
-  auto rows = [&](int64_t columns) { return spec(f, {0, columns}); };
-  std::map<std::string, Sample> all;
-  auto add_sample = [&](const std::string& name, Kernel k, Signature sig, Schedule s) {
-    all.insert({name, {std::move(k), std::move(sig), std::move(s)}});
-  };
-  add_sample("matmul", matmul(w), {rows(c), spec(w, {c, n}), rows(n)}, product);
-  add_sample("batched_matmul", batched_matmul(w),
-             {spec(f, {heads, 128, d}), spec(w, {heads, d, 128}), spec(f, {heads, 128, 128})}, batched);
-  for (Activation a : {Activation::none, Activation::gelu}) {
-    std::string suffix = a == Activation::gelu ? "_gelu" : "";
-    add_sample("linear" + suffix, linear(w, a), {rows(c), spec(w, {c, n}), spec(f, {n}), rows(n)}, product);
-    add_sample("gemv_linear" + suffix, gemv_linear(w, a), {spec(f, {c}), spec(w, {c, n}), spec(f, {n}), spec(f, {n})},
-               vector);
-  }
-  add_sample("linear_residual", linear_residual(w), {rows(c), spec(w, {c, c}), spec(f, {c}), rows(c), rows(c)},
-             product);
-  add_sample("gemv", gemv(w), {spec(f, {c}), spec(w, {c, vocabulary}), spec(f, {vocabulary})}, vector);
-  add_sample("gemv_residual", gemv_residual(w),
-             {spec(f, {c}), spec(w, {c, c}), spec(f, {c}), spec(f, {c}), spec(f, {c})}, vector);
-  for (bool one : {false, true})
-    add_sample(one ? "attention, one row" : "attention", attention(w, scale),
-               {heads_spec(heads, d, 3 * c), spec(w, {heads, keys, d}), spec(w, {heads, keys, d}), spec(i, {1}),
-                heads_spec(heads, d, c)},
-               attention_schedule(caps, one));
-  add_sample("append_to_cache", append_to_cache(w),
-             {heads_spec(heads, d, 3 * c), heads_spec(heads, d, 3 * c), spec(i, {1}), spec(w, {heads, keys, d}),
-              spec(w, {heads, keys, d})},
-             append_schedule(caps));
-  TensorSpec grouped_rows{f, {std::nullopt, heads, 1, d}, {3 * c, d, 3 * c, 1}, 16}, grouped_out = grouped_rows;
-  grouped_out.strides = {c, d, c, 1};
-  TensorSpec grouped_cache = spec(w, {0, heads, keys, d});
-  add_sample("batched attention", batched_attention(w, scale),
-             {grouped_rows, grouped_cache, grouped_cache, spec(i, {0}), grouped_out},
-             attention_schedule(caps, true, true));
-  add_sample("batched_append_to_cache", batched_append_to_cache(w),
-             {grouped_rows, grouped_rows, spec(i, {0}), grouped_cache, grouped_cache}, append_schedule(caps, true));
-  add_sample("batched_embedding", batched_embedding(w),
-             {spec(w, {c, vocabulary}), spec(w, {keys, c}), spec(i, {0, 1}), spec(i, {0}), spec(f, {0, 1, c})},
-             embedding_schedule(caps, w));
-  add_sample("embedding", embedding(w),
-             {spec(w, {c, vocabulary}), spec(w, {keys, c}), spec(i, {0}), spec(i, {1}), rows(c)},
-             embedding_schedule(caps, w));
-  for (DType to : {DType::f32, DType::f16, DType::bf16})
-    add_sample("copy to " + std::string(name_of(to)), copy(w, to), {spec(w, {0, c}), spec(to, {0, c})}, row);
-  if (w != f) return all;
-  for (int64_t columns : {c, d}) {
-    std::string suffix = " " + std::to_string(columns);
-    add_sample("layernorm" + suffix, layernorm(),
-               {rows(columns), spec(f, {columns}), spec(f, {columns}), rows(columns)}, row);
-    add_sample("softmax" + suffix, softmax(), {rows(columns), rows(columns)}, row);
-  }
-  add_sample("causal_softmax", causal_softmax(scale), {spec(f, {0, 128, 128}), spec(i, {1}), spec(f, {0, 128, 128})},
-             row);
-  add_sample("argmax", argmax(), {spec(f, {0, vocabulary}), spec(i, {0})}, row);
-  TensorSpec real{f, {std::nullopt, 4}, {8, 1}, 16}, whole{i, {std::nullopt, 3}, {8, 1}, 16};
-  TensorSpec logits = rows(vocabulary), seen = spec(DType::u8, {0, vocabulary}), one = spec(i, {0}),
-             least = spec(f, {0});
-  Schedule sample = sampling_schedule(caps);
-  add_sample("mark_seen", mark_seen(), {spec(i, {0, 1}), seen}, row);
-  add_sample("adjust_logits", adjust_logits(), {logits, seen, real, logits}, sample);
-  add_sample("weigh_tokens", weigh_tokens(), {logits, real, spec(i, {0, vocabulary})}, sample);
-  add_sample("sampling_threshold", sampling_threshold(), {logits, real, whole, spec(i, {0, vocabulary}), least},
-             sample);
-  add_sample("draw_token", draw_token(), {logits, least, real, whole, one, one}, sample);
-  add_sample("log_softmax_statistics", log_softmax_statistics(), {logits, least, least}, row);
-  add_sample("gelu", kernels::gelu(), {rows(c), rows(c)}, row);
-  add_sample("add", add(), {rows(c), rows(c), rows(c)}, row);
-  add_sample("permute", permute(),
-             {spec(f, {0, 12, 64}), TensorSpec{f, {std::nullopt, 12, 64}, {64, std::nullopt, 1}, 16}}, row);
-  return all;
-}
+using bench::library;
+using bench::Sample;
 
 std::string assembly_of(const Sample& s, const Target& t) {
   return wavetile::assembly_of(s.kernel.graph(), s.signature, s.schedule, t);

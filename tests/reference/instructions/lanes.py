@@ -214,6 +214,10 @@ def packed_extras():
   for a, b in ((0, 0), (1, 0), (0, 1), (1, 1)):
     case('v_pk_mov_b32 v[10:11], v[20:21], v[30:31] op_sel:[%d,%d]' % (a, b), {'v[20:21]': 2 << 32 | 1, 'v[30:31]': 4 << 32 | 3},
          {'v[10:11]': (4 if b else 3) << 32 | (2 if a else 1)})
+  # Its operands have 64 bits: an inline integer is sign-extended.
+  for a in (0, 1):
+    case('v_pk_mov_b32 v[10:11], -2, v[30:31] op_sel:[%d,0]' % a, {'v[30:31]': 4 << 32 | 3}, {'v[10:11]': 3 << 32 | M32 - 1 + a})
+    case('v_pk_mov_b32 v[10:11], 7, v[30:31] op_sel:[%d,0]' % a, {'v[30:31]': 4 << 32 | 3}, {'v[10:11]': 3 << 32 | (0 if a else 7)})
   # Stochastic rounding adds the upper random bits below the last place: none, and all but one ulp.
   for name, fmt in (('fp8', FP8), ('bf8', BF8)):
     for value, random, byte in (('1.0', 0, 1 << fmt.mantissa), ('1.0', M32, 1 << fmt.mantissa)):
