@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <numeric>
+#include <utility>
 
 #include <fmt/format.h>
 
@@ -65,6 +66,7 @@ void Lowering::run(const std::string& symbol) {
     }
     auto kept = values_;
     if (auto* c = llvm::dyn_cast<llvm::ConstantInt>(all_full); c && c->isOne()) {
+      shared_is_read_ = false;
       region(g().body);
       values_ = kept;
       return;
@@ -80,6 +82,7 @@ void Lowering::run(const std::string& symbol) {
     for (bool is_full : {true, false}) {
       b_.SetInsertPoint(is_full ? full : edge);
       for (RangeId r : parallel) positions_[r].full = is_full || exact[r];
+      shared_is_read_ = false;
       region(g().body);
       values_ = kept;
       b_.CreateBr(done);
@@ -232,8 +235,11 @@ LValue* Lowering::inside(const Layout& l, int reg, RangeId r) {
 }
 
 void Lowering::region(const Region& r) {
-  for (int id : r.ops)
-    if (!values_.contains({id, 0})) op(id);
+  for (int id : r.ops) {
+    if (values_.contains({id, 0})) continue;
+    if (!waits_for_nothing(g().ops[static_cast<size_t>(id)])) receive();
+    op(id);
+  }
 }
 
 void Lowering::op(int id) {
@@ -308,8 +314,7 @@ void Lowering::op(int id) {
     case OpKind::store:
       return store(op, layouts[0]);
     case OpKind::convert:
-      values_[self] = convert(value(op.args[0]), laid_.of(op.args[0]), layouts[0], op.types[0].dtype);
-      return;
+      return convert(op, self);
     case OpKind::fold:
       return fold(op, id);
     case OpKind::yield:
@@ -360,7 +365,11 @@ void Lowering::fold(const Op& op, int id) {
     auto outer = positions_;
     positions_[r] = p;
     for (size_t i = 0; i < in.size(); ++i) values_[op.body.params[i]] = in[i];
+    // The block before this one, or what came before the loop, may still be read.
+    const bool was_read = std::exchange(shared_is_read_, true), was_used = std::exchange(shared_is_used_, false);
     region(op.body);
+    if (!shared_is_used_) shared_is_read_ = was_read;
+    shared_is_used_ |= was_used;
     std::vector<Registers> out;
     for (size_t i = 0; i < in.size(); ++i) {
       const Layout& to = laid_.of(op.body.params[i]);
