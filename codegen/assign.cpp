@@ -5,10 +5,12 @@
 // are needed in, and conversions are left only between two anchors.
 #include <algorithm>
 #include <map>
+#include <set>
 
 #include <fmt/format.h>
 
 #include "codegen/caps.h"
+#include "codegen/ops.h"
 #include "codegen/passes.h"
 
 namespace wavetile {
@@ -60,6 +62,14 @@ class Assigner {
 
   Layout scalar() const { return {{}, {}, {}, {}, Bases(size_t(lane_bits_)), Bases(size_t(warp_bits_))}; }
 
+  // The axis along which memory is contiguous, for most accesses.
+  size_t innermost(const Axes& axes) const {
+    size_t inner = axes.size() - 1;
+    for (size_t a = 0; a < axes.size(); ++a)
+      if (score_[size_t(axes[a])] > score_[size_t(axes[inner])]) inner = a;
+    return inner;
+  }
+
   // Lanes go along the axis that moves through memory one element at a time, after as many elements a thread as one
   // access can take; warps along the outer axes; the rest is registers.
   Layout blocked(const Axes& axes, DType dtype) const {
@@ -67,9 +77,7 @@ class Assigner {
     l.axes = axes;
     size_t n = axes.size();
     if (n == 0) return scalar();
-    size_t inner = n - 1;
-    for (size_t a = 0; a < n; ++a)
-      if (score_[size_t(axes[a])] > score_[size_t(axes[inner])]) inner = a;
+    size_t inner = innermost(axes);
     std::vector<int> bits(n, 0);
     // How many bits an axis can give: a block may overhang only where nothing follows it.
     auto room = [&](size_t a) {
@@ -133,6 +141,7 @@ class Assigner {
           if (auto use = choose_matrix(op)) {
             uses_[id] = *use;
             natural(self) = matrix_result(g_, op, *use, warp_bits_);
+            for (size_t i : {0, 1}) stage(id, i);
             break;
           }
           DType widest = g_.type(op.args[0]).dtype;
@@ -168,8 +177,8 @@ class Assigner {
       });
     };
     auto in_lanes = [&](Value v, RangeId r) {
+      if (!computed_elsewhere(v)) return false;
       auto& l = natural(v);
-      if (!l) return false;
       auto p = static_cast<size_t>(l->position(r));
       return std::any_of(l->lane.begin(), l->lane.end(), [&](const Coord& c) { return c[p] == 1; });
     };
@@ -185,6 +194,46 @@ class Assigner {
     return best;
   }
 
+  // An operand that a dot can have in any layout, for what its own is worth.
+  bool computed_elsewhere(Value v) { return natural(v) && !staged_.contains(v.op); }
+
+  // What several warps want of memory, or what does not lie along k there, is loaded once, as memory has it, and goes
+  // through shared memory. Where it turns there, a lane holds some rows of it, so that both sides are wide.
+  void stage(int id, size_t i) {
+    const Op& dot = g_.ops[size_t(id)];
+    Value v = dot.args[i];
+    if (g_.at(v).kind != OpKind::load || computed_elsewhere(v) || caps_.shared_bytes == 0) return;
+    const Type& t = g_.type(v);
+    Layout to = operand(id, i, *natural({id, 0}));
+    size_t inner = innermost(t.axes), k = static_cast<size_t>(to.position(dot.range));
+    if (to.replicas(to.warp) == 0 && inner == k) return;
+    const int bits = ceil_log2(elements(g_, t.axes)), spare = bits - lane_bits_ - warp_bits_;
+    if (spare < 0 || int64_t{1} << bits != elements(g_, t.axes)) return;
+    Layout l;
+    l.axes = t.axes;
+    l.block.assign(t.axes.size(), 1);
+    const int most = log2_of(caps_.vector_bytes / size_of(t.dtype));
+    const int along = std::min(most, inner == k ? spare : (spare + 1) / 2);
+    auto give = [&](Bases& bases, size_t axis, size_t count) {
+      for (; bases.size() < count && l.block[axis] < g_.range(t.axes[axis]).tile; l.block[axis] *= 2) {
+        Coord c(t.axes.size(), 0);
+        c[axis] = l.block[axis];
+        bases.push_back(c);
+      }
+    };
+    give(l.reg, inner, size_t(along));
+    if (inner != k) give(l.reg, k, l.reg.size() + size_t(std::min(most, spare - along)));
+    for (size_t n = 0; n < t.axes.size(); ++n)
+      for (Bases* bases : {&l.lane, &l.warp}) {
+        size_t axis = n == 0 ? inner : n <= inner ? n - 1 : n;
+        give(*bases, axis, size_t(bases == &l.lane ? lane_bits_ : warp_bits_));
+        if (bases->size() < size_t(bases == &l.lane ? lane_bits_ : warp_bits_)) break;
+      }
+    for (size_t a = 0; a < t.axes.size(); ++a) l.reps.push_back(g_.range(t.axes[a]).tile / l.block[a]);
+    staged_.insert(v.op);
+    natural(v) = l;
+  }
+
   // ---- what is asked for
 
   void demand(Value v, const Layout& l) {
@@ -195,7 +244,7 @@ class Assigner {
   Layout operand(int id, size_t i, const Layout& result) {
     const Op& dot = g_.ops[size_t(id)];
     if (auto use = uses_.find(id); use != uses_.end()) {
-      bool loaded = !natural(dot.args[0]) && !natural(dot.args[1]);
+      bool loaded = !computed_elsewhere(dot.args[0]) && !computed_elsewhere(dot.args[1]);
       return matrix_operand(g_, dot, i, use->second, result, loaded, caps_.vector_bytes);
     }
     return result.restricted(g_.type(dot.args[i]).axes).with_registers(dot.range, g_.range(dot.range).tile);
@@ -376,6 +425,7 @@ class Assigner {
   std::vector<std::vector<Maybe>> natural_;
   std::vector<std::vector<std::vector<Layout>>> demands_;
   std::map<Value, std::vector<std::pair<Layout, Value>>> made_;
+  std::set<int> staged_;                    // loads of dots' operands that go through shared memory
   std::map<int, MatrixUse> uses_, matrix_;  // by the op's number in the old graph and in the new
   std::vector<std::vector<Layout>> layouts_;
   std::vector<Value> params_;

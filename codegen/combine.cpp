@@ -88,16 +88,6 @@ Registers Lowering::reduce(const Op& op, const Layout& to) {
   return out;
 }
 
-LValue* Lowering::shared_slot(llvm::Type* t, LValue* element, int bytes) {
-  if (bytes > caps_.shared_bytes)
-    throw Error(g().loc,
-                fmt::format("kernel '{}' needs {} bytes of shared memory a block, {} has {}; give its schedule smaller "
-                            "tiles or fewer warps",
-                            g().name, bytes, caps_.name, caps_.shared_bytes));
-  LValue* base = target_.shared_memory(m_, b_, bytes);
-  return b_.CreateGEP(t, base, element);
-}
-
 // Every warp leaves its part in shared memory and reads those of the warps that it differs from along the axis, all
 // in the same order.
 std::vector<Lowering::State> Lowering::across_warps(Reduction r, std::vector<State> v, const Layout& l, RangeId axis) {
@@ -109,6 +99,7 @@ std::vector<Lowering::State> Lowering::across_warps(Reduction r, std::vector<Sta
     LValue* e = b_.CreateMul(b_.CreateAdd(b_.CreateMul(i32(slot), i32(warps)), w), i32(per_warp));
     return per_warp > 1 && !caps_.simd ? b_.CreateAdd(e, lane_) : e;
   };
+  receive();
   int slot = 0;
   begin_exchange();
   for (const State& s : v)
@@ -141,11 +132,15 @@ std::vector<Lowering::State> Lowering::across_warps(Reduction r, std::vector<Sta
   return out;
 }
 
-Registers Lowering::convert(const Registers& v, const Layout& from, const Layout& to, DType dtype) {
+void Lowering::convert(const Op& op, Value self) {
+  const Registers& v = value(op.args[0]);
+  const Layout &from = laid_.of(op.args[0]), &to = laid_.of(self);
   Conversion plan = plan_conversion(from, to);
-  if (plan.kind == Conversion::identity) return v;
+  if (plan.kind == Conversion::shared) return send(self, v, from, to, op.types[0].dtype);
   Registers out;
-  if (plan.kind != Conversion::shared) {
+  if (plan.kind == Conversion::identity) {
+    out = v;
+  } else {
     for (const auto& sources : plan.sources) {
       LValue* result = nullptr;
       if (vector_registers(from) && !vector_registers(to)) {
@@ -177,56 +172,8 @@ Registers Lowering::convert(const Registers& v, const Layout& from, const Layout
       }
       out.push_back(result);
     }
-    return out;
   }
-  // Through shared memory, at the element's place in a dense tile. What only the new layout covers lies beyond the tile
-  // and is nowhere: any element does for it.
-  llvm::Type* e = llvm_type(b_.getContext(), dtype == DType::b1 ? DType::u8 : dtype);
-  int size = size_of(dtype), elements = 1;
-  std::vector<int> strides(from.axes.size());
-  for (size_t a = from.axes.size(); a-- > 0;) {
-    strides[a] = elements;
-    elements *= from.extent(from.axes[a]);
-  }
-  auto place = [&](const Layout& l, int r) {
-    Coord c = l.at(r, 0, 0);
-    int fixed = 0;
-    for (size_t a = 0; a < c.size(); ++a) fixed += std::min(c[a], from.extent(from.axes[a]) - 1) * strides[a];
-    Vec sum = vec(i32(fixed));
-    for (size_t a = 0; a < c.size(); ++a)
-      if (LValue* in_block = local(l, a)) {
-        int room = std::max(0, from.extent(from.axes[a]) - 1 - c[a]);
-        Vec moved =
-            l.extent(l.axes[a]) > from.extent(l.axes[a]) ? minimum(vec(in_block), vec(i32(room))) : vec(in_block);
-        sum = moved * vec(i32(strides[a])) + sum;
-      }
-    return sum.v;
-  };
-  llvm::Align align(static_cast<uint64_t>(size));
-  auto lanes = static_cast<unsigned>(caps_.lanes);
-  begin_exchange();
-  store_where(owner(from), [&] {
-    for (int r = 0; r < from.registers(); ++r) {
-      LValue* x = v[static_cast<size_t>(r)];
-      if (dtype == DType::b1)
-        x = b_.CreateZExt(x, width(x) ? static_cast<llvm::Type*>(llvm::FixedVectorType::get(e, width(x))) : e);
-      LValue* p = shared_slot(e, place(from, r), elements * size);
-      if (width(x))
-        b_.CreateMaskedScatter(x, splat(b_, p, lanes), align);
-      else
-        b_.CreateAlignedStore(x, p, align);
-    }
-  });
-  end_exchange();
-  for (int r = 0; r < to.registers(); ++r) {
-    LValue* p = shared_slot(e, place(to, r), elements * size);
-    LValue* x = vector_registers(to) ? static_cast<LValue*>(b_.CreateMaskedGather(llvm::FixedVectorType::get(e, lanes),
-                                                                                  splat(b_, p, lanes), align))
-                                     : b_.CreateAlignedLoad(e, p, align);
-    if (dtype == DType::b1) x = (vec(x) != like(vec(x), 0)).v;
-    out.push_back(x);
-  }
-  return out;
+  values_[self] = std::move(out);
 }
 
 }  // namespace wavetile

@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <numeric>
+#include <utility>
 
 #include <fmt/format.h>
 
@@ -245,8 +246,11 @@ LValue* Lowering::inside(const Layout& l, int reg, RangeId r) {
 }
 
 void Lowering::region(const Region& r) {
-  for (int id : r.ops)
-    if (!values_.contains({id, 0})) op(id);
+  for (int id : r.ops) {
+    if (values_.contains({id, 0})) continue;
+    if (!waits_for_nothing(g().ops[static_cast<size_t>(id)])) receive();
+    op(id);
+  }
 }
 
 void Lowering::op(int id) {
@@ -323,8 +327,7 @@ void Lowering::op(int id) {
       order_access(op, layouts[0]);
       return store(op, layouts[0]);
     case OpKind::convert:
-      values_[self] = convert(value(op.args[0]), laid_.of(op.args[0]), layouts[0], op.types[0].dtype);
-      return;
+      return convert(op, self);
     case OpKind::fold:
       return fold(op, id);
     case OpKind::yield:

@@ -2,13 +2,14 @@
 //
 // A tile is a list of registers, each a T (all lanes hold the same, or lanes are threads) or a <lanes x T>.
 // lower.cpp walks regions and ranges, memory.cpp does loads and stores, dot.cpp dots,
-// combine.cpp reductions and conversions.
+// combine.cpp reductions and conversions, shared.cpp what goes through shared memory.
 #pragma once
 
 #include <map>
 #include <optional>
 
 #include "codegen/passes.h"
+#include "codegen/swizzle.h"
 #include "codegen/target.h"
 #include "codegen/vec.h"
 
@@ -94,6 +95,7 @@ class Lowering {
   /// Before shared memory is written, and once it is: then others may read it, until it is written the next time.
   void begin_exchange();
   void end_exchange();
+  void part(Target::Memory what);  // what the block's lanes did before it from what they do behind it
   /// Before a load or store of a tensor.
   void order_access(const Op& op, const Layout& l);
   void begin_region();
@@ -125,11 +127,29 @@ class Lowering {
 
   // combine.cpp
   Registers reduce(const Op& op, const Layout& to);
-  Registers convert(const Registers& v, const Layout& from, const Layout& to, DType dtype);
+  void convert(const Op& op, Value self);
   using State = std::vector<llvm::Value*>;  // what a reduction carries: the value, and argmax its coordinate
   State combine(Reduction r, const State& a, const State& b);
   std::vector<State> across_warps(Reduction r, std::vector<State> v, const Layout& l, RangeId axis);
+
+  // shared.cpp
+  struct Transit {  // a tile on its way through shared memory
+    Value to;
+    Layout from, layout;
+    DType dtype;
+    Swizzle swizzle;
+    int base = 0;  // bytes
+    llvm::Type* element = nullptr;
+    int bytes() const { return (swizzle.elements * size_of(dtype) + 15) / 16 * 16; }
+  };
+  void send(Value to, const Registers& v, const Layout& from, const Layout& layout, DType dtype);
+  void receive();
+  bool waits_for_nothing(const Op& op) const;
   llvm::Value* shared_slot(llvm::Type* t, llvm::Value* element, int bytes);  // of `bytes` in use
+  Vec swizzled(const Swizzle& s, size_t axis, Vec c);
+  struct Places;
+  Places places_of(const Swizzle& s, const Layout& from, const Layout& l);
+  llvm::Value* place(Places& p, int reg);
 
   // helpers
   const Graph& g() const { return laid_.graph; }
@@ -159,6 +179,7 @@ class Lowering {
   std::map<RangeId, Position> positions_;
   std::map<Value, Registers> values_;
   std::map<Value, Load> lazy_;  // loads that only dots use: read where they are multiplied
+  std::vector<Transit> transit_;
   llvm::Value* lane_ = nullptr;
   llvm::Value* warp_ = nullptr;
 };

@@ -13,13 +13,21 @@
 
 namespace wavetile {
 
+// A warp's accesses are carried out in their order, but the compiler sees one lane's only.
+void Lowering::part(Target::Memory what) {
+  if (schedule_.warps > 1)
+    target_.barrier(b_, what);
+  else if (!caps_.simd)
+    keep_order();
+}
+
 void Lowering::begin_exchange() {
-  if (order_.being_read && schedule_.warps > 1) target_.barrier(b_);
+  if (order_.being_read) part(Target::Memory::shared);
   order_.being_read = false;
 }
 
 void Lowering::end_exchange() {
-  if (schedule_.warps > 1) target_.barrier(b_);
+  part(Target::Memory::shared);
   order_.being_read = true;
   ++order_.exchanges;
 }
@@ -45,10 +53,7 @@ void Lowering::order_access(const Op& op, const Layout& l) {
            !keeps_to_itself(*t.op, *t.layout, l);
   };
   if (std::any_of(order_.touched.begin(), order_.touched.end(), meets)) {
-    if (schedule_.warps > 1)
-      target_.barrier(b_, Target::Memory::all);
-    else
-      keep_order();
+    part(Target::Memory::all);
     order_.touched.clear();
     order_.being_read = false;
   }
