@@ -10,8 +10,8 @@ install(EXPORT wavetile NAMESPACE wavetile:: FILE wavetileTargets.cmake DESTINAT
 # The promised headers, and no others: nothing here needs LLVM.
 foreach(header
         dsl/check.h dsl/dsl.h dsl/dtype.h dsl/error.h dsl/functions.def dsl/interpret.h dsl/ir.h dsl/schedule.h
-        dsl/tensor_view.h codegen/caps.h codegen/compile.h codegen/layout.h codegen/passes.h
-        runtime/compiler.h runtime/device.h runtime/kernel_cache.h runtime/program.h runtime/thread_pool.h
+        dsl/tensor_view.h codegen/caps.h codegen/compile.h codegen/layout.h codegen/matrix.h codegen/passes.h
+        runtime/compiler.h runtime/device.h runtime/hazards.h runtime/kernel_cache.h runtime/program.h runtime/thread_pool.h
         runtime/verify.h kernels/kernels.h kernels/sampling.h kernels/schedules.h)
   get_filename_component(folder ${header} DIRECTORY)
   install(FILES ${header} DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/wavetile/${folder})

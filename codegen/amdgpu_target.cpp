@@ -30,11 +30,11 @@ using llvm::Intrinsic::ID;
 namespace {
 
 constexpr AmdChip chips[] = {
-    {"gfx90a", 9, 64},    // Instinct MI200
-    {"gfx942", 9, 64},    // Instinct MI300
-    {"gfx1100", 11, 32},  // Radeon RX 7900
-    {"gfx1151", 11, 32},  // Strix Halo
-    {"gfx1201", 12, 32},  // Radeon RX 9070
+    {"gfx90a", 9, 64, false},  // Instinct MI200: MIOpen, "MI200 MFMA Behavior Specifics"
+    {"gfx942", 9, 64},         // Instinct MI300
+    {"gfx1100", 11, 32},       // Radeon RX 7900
+    {"gfx1151", 11, 32},       // Strix Halo
+    {"gfx1201", 12, 32},       // Radeon RX 9070
 };
 constexpr const char* triple = "amdgcn-amd-amdhsa";
 
@@ -60,14 +60,18 @@ Fragments fragments(int generation) {
           {{1, 0}, {2, 0}, {4, 0}},
           {{0, 1}, {0, 2}, {0, 4}, {0, 8}, {8, 0}}};
 }
-std::vector<MatrixUnit> matrix_units(int generation) {
+std::vector<MatrixUnit> matrix_units(const AmdChip& chip) {
+  const int generation = chip.generation;
   Fragments f = fragments(generation);
   auto layout = [](const Bases& reg, const Bases& lane) { return Layout{{0, 1}, {1, 1}, {16, 16}, reg, lane, {}}; };
   Layout factor = layout(f.factor_reg, f.factor_lane), result = layout(f.result_reg, f.result_lane);
   std::vector<MatrixUnit> units;
-  for (DType t : {DType::bf16, DType::f16})
+  for (DType t : {DType::bf16, DType::f16}) {
+    // Denormal halves are numbers that count; those of bf16 are smaller than any that matters: 1.2e-38.
+    if (t == DType::f16 && !chip.matrix_denormals) continue;
     units.push_back({fmt::format("{}_f32_16x16x16_{}", generation == 9 ? "mfma" : "wmma", name_of(t)), t, DType::f32,
                      factor, factor, result});
+  }
   return units;
 }
 
@@ -111,7 +115,7 @@ AmdgpuTarget::AmdgpuTarget(const AmdChip& chip) : chip_(chip) {
   caps_.max_registers = 64;
   caps_.vector_bytes = 16;
   caps_.shared_bytes = 65536;
-  caps_.matrix = matrix_units(chip.generation);
+  caps_.matrix = matrix_units(chip);
   if (chip.generation >= 10) features_ = "+wavefrontsize32";
 }
 

@@ -5,7 +5,7 @@
 //
 // Tensors: blocks keep apart (check_launch sees to it), but lanes may load what another lane stores: where a tile lies
 // in one layout when it is loaded and in another when it is stored, or where several warps hold the same elements and
-// one of them stores.
+// one of them stores. Of two stores to an element the last one counts, whichever lanes carry them out.
 #include <algorithm>
 
 #include "codegen/lowering.h"
@@ -47,6 +47,8 @@ void Lowering::order_access(const Op& op, const Layout& l) {
   bool loads = op.kind == OpKind::load;
   if (loads && !may_change_[static_cast<size_t>(op.tensor)]) return;
   auto meets = [&](const Touch& t) {
+    if (!loads && t.op->kind == OpKind::store)  // the last one counts
+      return t.op->tensor == op.tensor && !(same_index(g(), *t.op, op) && *t.layout == l && !l.replicas(l.warp));
     if (t.op->kind == op.kind) return false;
     auto [stored, loaded] = loads ? std::pair{t.op->tensor, op.tensor} : std::pair{op.tensor, t.op->tensor};
     return static_cast<size_t>(stored) < recorded_.tensors.size() && may_share(recorded_, stored, loaded) &&

@@ -8,6 +8,7 @@
 
 #include "codegen/ops.h"
 #include "codegen/passes.h"
+#include "dsl/check.h"
 
 namespace wavetile {
 
@@ -207,7 +208,7 @@ Graph reorder(const Graph& g) {
     };
     auto ordered = [&](const Op& o) {
       if (has_effect(g, o)) return true;
-      return o.kind == OpKind::load && g.tensors[static_cast<size_t>(o.tensor)].written;
+      return o.kind == OpKind::load && may_change(g, o.tensor);
     };
     for (int id : r.ops)
       if (ordered(g.ops[static_cast<size_t>(id)])) visit(id);

@@ -88,19 +88,20 @@ void* ArgumentBlock::place(std::span<const int64_t> slots) {
 class AqlQueue::AqlRecording : public Recording {
  public:
   AqlRecording(AqlQueue& queue, const std::vector<Launch>& launches)
-      : queue_(queue), arguments_(*queue.system_, queue.agent_, room_for(launches)) {
+      : queue_(queue), arguments_(std::make_unique<ArgumentBlock>(*queue.system_, queue.agent_, room_for(launches))) {
     for (const Launch& l : launches) {
       const LoadedKernel& k = static_cast<const LoadedModule&>(*l.module).stage(l.stage);
-      packets_.push_back(packet_of(k, l.slots.size(), l.grid, l.waits || kernels_.empty(), arguments_.place(l.slots)));
+      packets_.push_back(packet_of(k, l.slots.size(), l.grid, l.waits || kernels_.empty(), arguments_->place(l.slots)));
       kernels_.push_back(&k);
     }
   }
-  // Until its kernels are done they read its arguments.
+  // Until its kernels are done they read its arguments: one that hangs until its queue is gone.
   ~AqlRecording() override {
     try {
       if (queue_.broken_.empty()) queue_.wait();
     } catch (const Error&) {  // whoever wanted the results has waited for them
     }
+    if (!queue_.broken_.empty()) queue_.still_read_.push_back(std::move(arguments_));
   }
   void run() override { queue_.append(packets_, kernels_); }
 
@@ -112,7 +113,7 @@ class AqlQueue::AqlRecording : public Recording {
   }
 
   AqlQueue& queue_;
-  ArgumentBlock arguments_;
+  std::unique_ptr<ArgumentBlock> arguments_;
   std::vector<Packet> packets_;
   std::vector<const LoadedKernel*> kernels_;
 };
@@ -148,6 +149,7 @@ void AqlQueue::release() {
   if (done_.handle != 0) api.hsa_signal_destroy(done_);
   for (hsa_signal_t s : signals_) api.hsa_signal_destroy(s);
   arguments_.reset();
+  still_read_.clear();
 }
 
 // Called on a thread of the runtime.
@@ -224,6 +226,7 @@ bool AqlQueue::time_launches(bool on) {
   if (on != timed_)
     check(system_->api().hsa_amd_profiling_set_profiler_enabled(queue_, on), "hsa_amd_profiling_set_profiler_enabled");
   timed_ = on;
+  times_.clear();
   return true;
 }
 

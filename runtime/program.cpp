@@ -129,6 +129,15 @@ void Program::start() {
                             device_->name()));
   if (profiling_) queue_->wait();  // what others started is not this program's
   const bool by_device = profiling_ && queue_->time_launches(true);
+  struct Untimed {  // also where a launch fails
+    Queue* queue;
+    ~Untimed() {
+      try {
+        if (queue) queue->time_launches(false);
+      } catch (const Error&) {  // a device that failed says so at the next launch
+      }
+    }
+  } untimed{by_device ? queue_.get() : nullptr};
   if (verify || (profiling_ && !by_device)) {
     run_call_by_call(profiling_ && !by_device, verify);
   } else {
@@ -158,7 +167,8 @@ void Program::run_call_by_call(bool by_host, std::optional<VerifyOptions> verify
 void Program::add_device_times() {
   queue_->wait();
   const std::vector<double> seconds = queue_->take_times();
-  queue_->time_launches(false);
+  if (seconds.size() != launches())
+    throw InternalError(fmt::format("program: {} launches, {} times", launches(), seconds.size()));
   auto next = seconds.begin();
   for (Call& c : calls_) {
     const auto end = next + static_cast<std::ptrdiff_t>(c.stages.size());
