@@ -231,8 +231,13 @@ TEST_P(EachChip, DotsOfHalvesAreMatrixInstructions) {
   const std::string matrix = is_wave64(GetParam()) ? "v_mfma_f32_16x16x16" : "v_wmma_f32_16x16x16";
   for (Sample s : {matmul<bf16>(4), matmul<f16>(2)}) {
     s.schedule.tile = {{"m", 32}, {"n", 64}, {"k", 32}};
-    SCOPED_TRACE(s.kernel.graph().tensors[0].dtype == DType::f16 ? "f16" : "bf16");
+    const bool halves = s.kernel.graph().tensors[0].dtype == DType::f16;
+    SCOPED_TRACE(halves ? "f16" : "bf16");
     std::string code = instructions_of(assembly_of(s, GetParam()), "matmul");
+    if (halves && GetParam() == std::string("gfx90a")) {  // it would drop denormal halves
+      EXPECT_EQ(count_instructions(code, matrix), 0) << code;
+      continue;
+    }
     const int fragments = 2 * 4 * 2 / s.schedule.warps;  // of a step, for full blocks and for those at the edge
     EXPECT_EQ(count_instructions(code, matrix), 2 * fragments) << code;
     EXPECT_EQ(count_instructions(code, "v_(pk_|dual_)?fma(c|mk|ak)?_"), 0) << code;
