@@ -349,6 +349,14 @@ std::unique_ptr<Plan> make_plan(const Op& op, const Launch& l) {
       plan->read_rows.push_back(u.reg);
     }
   };
+  // Narrow waves have 32 bits of VCC: its other half is read by what names it only.
+  auto names_vcc_hi = [](const Operand& o) {
+    const RegisterRange& r = o.registers;
+    return r.file == File::sgpr && r.first <= kVcc + 1 && kVcc + 1 < r.first + r.count;
+  };
+  if (l.lanes == 32 && std::ranges::none_of(in.operands, names_vcc_hi)) {
+    for (Part& p : plan->parts) std::erase_if(p.needs, [](const Use& u) { return u.scalar && u.reg == kVcc + 1; });
+  }
   for (const Part& p : plan->parts) {
     std::ranges::for_each(p.needs, use);
     std::ranges::for_each(p.data, use);

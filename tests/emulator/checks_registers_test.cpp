@@ -188,6 +188,10 @@ TEST(ChecksWaits, LoadsHaveToBeWaitedFor) {
               ElementsAre("missing-wait: v_mov_b32_e32 v2, 0"));
   EXPECT_THAT(reports("s_load_b128 s[4:7], s[0:1], 0x0\ns_add_u32 s8, s4, 1"),
               ElementsAre("missing-wait: s_add_u32 s8, s4, 1"));
+  // A wave of 32 lanes branches on half of VCC; the other is a register like others.
+  const std::string vcc = "s_load_b32 vcc_hi, s[0:1], 0x0\ns_mov_b32 vcc_lo, 0\n";
+  EXPECT_THAT(reports(vcc + "s_cbranch_vccz .Lx\n.Lx:"), IsEmpty());
+  EXPECT_THAT(reports(vcc + "s_add_u32 s8, vcc_hi, 1"), ElementsAre("missing-wait: s_add_u32 s8, vcc_hi, 1"));
 }
 
 TEST(ChecksWaits, CountersArePassedInOrder) {
