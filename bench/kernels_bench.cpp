@@ -37,11 +37,11 @@ std::string with_type(const char* kernel, DType t) { return fmt::format("{}/{}",
 // As in the model: products read what the machine multiplies best, and the MLP's first half writes it.
 bool is_gelu(std::string_view kernel) { return kernel.ends_with("_gelu"); }
 DType inputs_of(std::string_view kernel, const Caps& caps, DType weights) {
-  return kernel == "matmul" ? DType::f32 : kernels::input_type(caps, weights);
+  return kernel == "matmul" && caps.simd ? DType::f32 : kernels::input_type(caps, weights);
 }
 
 void add_products(std::vector<Maker>& all, DType t) {
-  const auto matmul = [](DType w, DType) { return kernels::matmul(w); };
+  const auto matmul = [](DType w, DType inputs) { return kernels::matmul(w, inputs); };
   // Rows, and the weight matrices of a layer: qkv, projection, both halves of the MLP.
   const auto add = [&](const char* title, Kernel (*kernel)(DType weights, DType inputs), std::string extra,
                        std::int64_t m, std::int64_t n, std::int64_t k) {
@@ -54,7 +54,7 @@ void add_products(std::vector<Maker>& all, DType t) {
                      operands.push_back({is_gelu(title) ? inputs : DType::f32, "mn"});
                      return Case{.name = name,
                                  .kernel = kernel(t, inputs),
-                                 .schedule = kernels::matmul_schedule(caps, t, m, k),
+                                 .schedule = kernels::matmul_schedule(caps, t, m, k, inputs),
                                  .extents = {{'m', m}, {'n', n}, {'k', k}},
                                  .operands = operands,
                                  .independent = "mn",
@@ -133,25 +133,26 @@ void add_batched_matmul(std::vector<Maker>& all, DType t, std::int64_t m) {
 void add_attention(std::vector<Maker>& all, DType t, std::int64_t m, std::int64_t start) {
   const std::int64_t keys = start + m;
   const std::string name = fmt::format("{}/M:{}/keys:{}", with_type("attention", t), m, keys);
-  all.push_back({name, [=](const Caps& caps) {
-                   const double from = static_cast<double>(start);
-                   const DType out = kernels::input_type(caps, t);
-                   // Row r sees start + r + 1 keys; each costs two products of the head's size.
-                   const double seen = static_cast<double>(m) * (from + 0.5 * static_cast<double>(m + 1));
-                   return Case{.name = name,
-                               .kernel = kernels::attention(t, 1 / std::sqrt(static_cast<double>(kHeadSize)), out),
-                               .schedule = kernels::attention_schedule(caps, m == 1),
-                               .extents = {{'h', kHeads}, {'m', m}, {'t', keys}, {'d', kHeadSize}},
-                               .operands = {{DType::f32, "hmd", -1, 1, "mhd"},
-                                            {t, "htd"},
-                                            {t, "htd"},
-                                            {DType::i32, "", from, from},
-                                            {out, "hmd", -1, 1, "mhd"}},
-                               .independent = "hm",
-                               .started = 'm',
-                               .terms = keys,
-                               .flops = 4 * static_cast<double>(kHeads * kHeadSize) * seen};
-                 }});
+  all.push_back(
+      {name, [=](const Caps& caps) {
+         const double from = static_cast<double>(start);
+         const DType out = kernels::input_type(caps, t), factors = m == 1 ? DType::f32 : kernels::factor_type(caps, t);
+         // Row r sees start + r + 1 keys; each costs two products of the head's size.
+         const double seen = static_cast<double>(m) * (from + 0.5 * static_cast<double>(m + 1));
+         return Case{.name = name,
+                     .kernel = kernels::attention(t, 1 / std::sqrt(static_cast<double>(kHeadSize)), out, factors),
+                     .schedule = kernels::attention_schedule(caps, m == 1, false, factors),
+                     .extents = {{'h', kHeads}, {'m', m}, {'t', keys}, {'d', kHeadSize}},
+                     .operands = {{DType::f32, "hmd", -1, 1, "mhd"},
+                                  {t, "htd"},
+                                  {t, "htd"},
+                                  {DType::i32, "", from, from},
+                                  {out, "hmd", -1, 1, "mhd"}},
+                     .independent = "hm",
+                     .started = 'm',
+                     .terms = keys,
+                     .flops = 4 * static_cast<double>(kHeads * kHeadSize) * seen};
+       }});
 }
 
 void add_append(std::vector<Maker>& all, DType t, std::int64_t m) {

@@ -57,8 +57,17 @@ Subject attention(DType cache) {
     auto make = [=](int64_t budget) {
       return attention_case(fixed ? *fixed : random_shape(d, e, budget), cache, out, scale);
     };
-    Schedule s = library ? kernels::attention_schedule(caps, chance(2)) : random_attention_schedule(caps);
-    return Variant{kernels::attention(cache, scale, out), s, make};
+    DType factors = library && chance(2) ? kernels::factor_type(caps, cache) : chance(4) ? cache : DType::f32;
+    // A weight that is on the edge between two numbers of that type may be rounded to either.
+    double rounding = factors == DType::f32 ? 0 : unit_roundoff(factors);
+    auto rounded = [=](int64_t budget) {
+      Case c = make(budget);
+      c.tolerance.absolute += attention_of(1, rounding).absolute;
+      return c;
+    };
+    Schedule s =
+        library ? kernels::attention_schedule(caps, chance(2), false, factors) : random_attention_schedule(caps);
+    return Variant{kernels::attention(cache, scale, out, factors), s, rounded};
   };
 }
 

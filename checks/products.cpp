@@ -12,13 +12,13 @@ Kernel kernel_of(const Product& f, DType w, DType inputs, DType out) {
   if (f.batched) return batched_matmul(w);
   if (f.vector)
     return f.residual ? gemv_residual(w, inputs) : f.bias ? gemv_linear(w, f.activation, inputs, out) : gemv(w, inputs);
-  return f.residual ? linear_residual(w, inputs) : f.bias ? linear(w, f.activation, inputs, out) : matmul(w);
+  return f.residual ? linear_residual(w, inputs) : f.bias ? linear(w, f.activation, inputs, out) : matmul(w, inputs);
 }
 
-Schedule library_schedule(const Product& f, DType w, const Caps& caps) {
+Schedule library_schedule(const Product& f, DType w, DType inputs, const Caps& caps) {
   if (f.vector) return kernels::gemv_schedule(caps, w);
   // Expectations on both sides of where the walk over the rows changes.
-  Schedule s = kernels::matmul_schedule(caps, w, one_of({1l, 64l, 1024l}), one_of({1l, 771l, 3072l}));
+  Schedule s = kernels::matmul_schedule(caps, w, one_of({1l, 64l, 1024l}), one_of({1l, 771l, 3072l}), inputs);
   if (f.batched) {
     s.packing.clear();
     s.tile["b"] = 1;
@@ -70,14 +70,13 @@ Case product_case(const Product& f, DType w, DType inputs, DType out, std::vecto
 
 Subject product(const Product& f, DType w) {
   return [=](const Caps& caps, bool library, Placement p) {
-    bool typed = !f.batched && (f.vector || f.bias);
     DType inputs = library ? kernels::input_type(caps, w) : chance(4) ? DType::bf16 : DType::f32;
     DType out = f.bias && !f.residual && chance(3) ? DType::bf16 : DType::f32;
-    if (!typed) inputs = DType::f32;
+    if (f.batched) inputs = DType::f32;
     Extents extents(f.batched ? 4 : 3, p);
     auto make = [=](int64_t budget) mutable { return product_case(f, w, inputs, out, extents(budget)); };
-    return Variant{kernel_of(f, w, inputs, out), library ? library_schedule(f, w, caps) : random_schedule(f, caps),
-                   make};
+    return Variant{kernel_of(f, w, inputs, out),
+                   library ? library_schedule(f, w, inputs, caps) : random_schedule(f, caps), make};
   };
 }
 

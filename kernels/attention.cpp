@@ -1,5 +1,6 @@
 // Attention that carries (maximum, sum, output) over blocks of keys, and the cache that it reads.
 #include <limits>
+#include <optional>
 
 #include "kernels/dispatch.h"
 #include "kernels/kernels.h"
@@ -10,21 +11,27 @@ namespace {
 
 // `seq` is the axis of sequences, or nothing; `start` is the scalar of the block's own sequence.
 template <class C, class Out, class... Seq>
-void attend(Tensor<f32> Q, Tensor<C> K, Tensor<C> V, Scalar start, Tensor<Out> O, double scale, Seq... seq) {
+void attend(Tensor<f32> Q, Tensor<C> K, Tensor<C> V, Scalar start, Tensor<Out> O, double scale, DType factors,
+            Seq... seq) {
   // Finite: where a part of the keys is hidden from a row altogether, merging makes its weights 0, not NaN.
   constexpr double least = std::numeric_limits<float>::lowest();
   constexpr int n = sizeof...(seq);
   Range h = parallel("head", Q.dim(n)), m = parallel("m", Q.dim(n + 1));
   Range d = whole("d", Q.dim(n + 2)), e = whole("e", O.dim(n + 2));
   Scalar keys = min(min(start + last(m) + 1, K.dim(n + 1)), V.dim(n + 1));
+  const bool narrow = factors != DType::f32;
+  auto factor = [=](Tile x) { return narrow ? cast<C>(x) : x; };
+  std::optional<Tile> query;  // rounded once
+  if (narrow) query = factor(Q(seq..., h, m, d));
   State s = fold(
       serial("t", keys), State{fill(least, seq..., h, m), fill(0, seq..., h, m), fill(0, seq..., h, m, e)},
       [=](Range t, const State& s) {
-        Tile x = dot(Q(seq..., h, m, d), K(seq..., h, t, d), d) * scale;
+        Tile q = query ? *query : Tile(Q(seq..., h, m, d));
+        Tile x = dot(q, K(seq..., h, t, d), d) * scale;
         x = where(index(t) <= index(m) + start, x, least);
         Tile top = max(s[0], max(x, t));
         Tile w = exp(x - top), keep = exp(s[0] - top);
-        return State{top, s[1] * keep + sum(w, t), s[2] * keep + dot(w, V(seq..., h, t, e), t)};
+        return State{top, s[1] * keep + sum(w, t), s[2] * keep + dot(factor(w), V(seq..., h, t, e), t)};
       },
       [](const State& a, const State& b) {
         Tile top = max(a[0], b[0]);
@@ -44,21 +51,31 @@ void append(Tensor<f32> NewK, Tensor<f32> NewV, Scalar start, Tensor<C> K, Tenso
 
 }  // namespace
 
-Kernel attention(DType cache, double scale, DType out) {
-  return with_floats(cache, out, [scale]<class C, class Out>(C, Out) {
+namespace {
+void check_factors(DType cache, DType factors) {
+  if (factors != DType::f32 && factors != cache)
+    throw Error(fmt::format("attention over a cache of {} multiplies in f32 or {}, not in {}", name_of(cache),
+                            name_of(cache), name_of(factors)));
+}
+}  // namespace
+
+Kernel attention(DType cache, double scale, DType out, DType factors) {
+  check_factors(cache, factors);
+  return with_floats(cache, out, [=]<class C, class Out>(C, Out) {
     return Kernel("attention", {"Q", "K", "V", "Start", "O"},
-                  [scale](Tensor<f32> Q, Tensor<C> K, Tensor<C> V, Tensor<i32> Start, Tensor<Out> O) {
-                    attend(Q, K, V, Start(0), O, scale);
+                  [=](Tensor<f32> Q, Tensor<C> K, Tensor<C> V, Tensor<i32> Start, Tensor<Out> O) {
+                    attend(Q, K, V, Start(0), O, scale, factors);
                   });
   });
 }
 
-Kernel batched_attention(DType cache, double scale, DType out) {
-  return with_floats(cache, out, [scale]<class C, class Out>(C, Out) {
+Kernel batched_attention(DType cache, double scale, DType out, DType factors) {
+  check_factors(cache, factors);
+  return with_floats(cache, out, [=]<class C, class Out>(C, Out) {
     return Kernel("batched_attention", {"Q", "K", "V", "Start", "O"},
-                  [scale](Tensor<f32> Q, Tensor<C> K, Tensor<C> V, Tensor<i32> Start, Tensor<Out> O) {
+                  [=](Tensor<f32> Q, Tensor<C> K, Tensor<C> V, Tensor<i32> Start, Tensor<Out> O) {
                     Range seq = single("seq", Q.dim(0));
-                    attend(Q, K, V, Start(first(seq)), O, scale, seq);
+                    attend(Q, K, V, Start(first(seq)), O, scale, factors, seq);
                   });
   });
 }

@@ -22,12 +22,10 @@ auto with_float(DType t, F f) {
   }
 }
 
-// Weights, and activations that are f32 or bf16.
+// Weights, and activations.
 template <class F>
 auto with_floats(DType weights, DType activations, F f) {
-  if (activations != DType::f32 && activations != DType::bf16)
-    throw Error(fmt::format("the kernel library keeps activations as f32 or bf16, not as {}", name_of(activations)));
-  return with_float(weights, [&](auto w) { return activations == DType::bf16 ? f(w, bf16{}) : f(w, f32{}); });
+  return with_float(weights, [&](auto w) { return with_float(activations, [&](auto a) { return f(w, a); }); });
 }
 template <class F>
 auto with_floats(DType weights, DType inputs, DType out, F f) {

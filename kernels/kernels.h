@@ -2,8 +2,8 @@
 //
 // Shapes stand in the order of the parameters. Activations are f32; `weights` (and `cache`) name the element type of
 // what is stored: f32, f16 or bf16. `inputs` is the type of a product's other factor (and `out` of what will be one):
-// f32, or bf16 for machines that multiply pairs of bf16. Products are accumulated in f32, over k in ascending order, so
-// that a row's result depends neither on how many rows there are nor on the number of threads.
+// f32, or that of the weights for machines that multiply pairs of it. Products are accumulated in f32, over k in
+// ascending order, so that a row's result depends neither on how many rows there are nor on the number of threads.
 #pragma once
 
 #include "dsl/dsl.h"
@@ -42,7 +42,8 @@ Kernel argmax();
 /// O[head,row,:] = softmax(scale · Q[head,row,:] · K[head,t,:] over t <= Start[0] + row) · V[head,t,:], without ever
 /// holding a row of scores (Dao et al. 2022). Start[0] is how many positions came before row 0; K and V hold
 /// Start[0] + rows positions at least. Keys that the mask hides are not read. The fold over t can be split.
-Kernel attention(DType cache, double scale, DType out = DType::f32);
+/// `factors` is the type in which the products take Q and the weights of the sum: f32, or that of the cache.
+Kernel attention(DType cache, double scale, DType out = DType::f32, DType factors = DType::f32);
 /// K[head, Start[0] + row, :] = NewK[head,row,:], and V likewise, in place.
 Kernel append_to_cache(DType cache);
 
@@ -52,7 +53,7 @@ Kernel embedding(DType weights);
 
 /// The same for a batch of sequences, each at a position of its own: O[seq,...] from Q[seq,...], K[seq,...], V[seq,...]
 /// and Start[seq]. A sequence's result is the same to the bit alone, in any batch, and without the axis.
-Kernel batched_attention(DType cache, double scale, DType out = DType::f32);
+Kernel batched_attention(DType cache, double scale, DType out = DType::f32, DType factors = DType::f32);
 /// K[seq, head, Start[seq] + row, :] = NewK[seq,head,row,:], and V likewise, in place.
 Kernel batched_append_to_cache(DType cache);
 /// Y[seq,row,c] = Tokens[Id[seq,row], c] + Positions[Start[seq] + row, c]

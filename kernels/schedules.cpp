@@ -13,9 +13,14 @@ Packing weight_packing(const Caps& caps, DType weights) {
   if (caps.bf16_dot && weights == DType::bf16) return {{{1, panel(caps)}, {0, 2}}, panels};
   return {{{1, panel(caps)}}, panels};
 }
-DType input_type(const Caps& caps, DType weights) {
-  return caps.bf16_dot && weights == DType::bf16 ? DType::bf16 : DType::f32;
+static bool on_matrix_units(const Caps& caps, DType factors) {
+  return std::any_of(caps.matrix.begin(), caps.matrix.end(), [&](const MatrixUnit& u) { return u.factor == factors; });
 }
+DType input_type(const Caps& caps, DType weights) {
+  bool pairs = caps.bf16_dot && weights == DType::bf16;
+  return pairs || on_matrix_units(caps, weights) ? weights : DType::f32;
+}
+DType factor_type(const Caps& caps, DType cache) { return on_matrix_units(caps, cache) ? cache : DType::f32; }
 Packing key_packing(const Caps& caps, bool batched) { return {{{batched ? 2 : 1, panel(caps)}}}; }
 
 // Rows × 2 vectors of accumulators fill the registers, with room for two vectors and a broadcast.
@@ -26,7 +31,7 @@ static int wide_columns(const Caps& caps, DType weights) { return caps.lanes * c
 
 // On a CPU the tile is what the registers hold. The walk keeps a block of rows in the second-level cache while the
 // weights stream past it.
-Schedule matmul_schedule(const Caps& caps, DType weights, long rows, long depth) {
+Schedule matmul_schedule(const Caps& caps, DType weights, long rows, long depth, DType inputs) {
   Schedule s;
   if (caps.simd) {
     int m = accumulated_rows(caps);
@@ -40,6 +45,10 @@ Schedule matmul_schedule(const Caps& caps, DType weights, long rows, long depth)
       s.order = {{"m", static_cast<int>(run)}, {"n", 0}, {"m", 0}};
     else
       s.order = {{"n", 0}, {"m", 0}};
+  } else if (inputs == weights && on_matrix_units(caps, weights)) {
+    // Four warps of 32 x 32 results each, of operands that they share.
+    s.tile = {{"m", 64}, {"n", 64}, {"k", 32}};
+    s.warps = 4;
   } else {
     s.tile = {{"m", 8}, {"n", wide_columns(caps, weights)}, {"k", 8}};
     s.warps = 4;
@@ -60,11 +69,15 @@ Schedule gemv_schedule(const Caps& caps, DType weights) {
   return s;
 }
 
-Schedule attention_schedule(const Caps& caps, bool one_row, bool batched) {
+Schedule attention_schedule(const Caps& caps, bool one_row, bool batched, DType factors) {
   Schedule s;
   if (caps.simd) {
     s.packing = {{"K", key_packing(caps, batched)}};
     s.tile = {{"head", 1}, {"m", one_row ? 1 : accumulated_rows(caps)}, {"t", one_row ? 8 * caps.lanes : panel(caps)}};
+  } else if (!one_row && on_matrix_units(caps, factors)) {
+    // Each warp has 16 rows of its own; keys and values are shared.
+    s.tile = {{"head", 1}, {"m", caps.lanes}, {"t", 32}};
+    s.warps = caps.lanes / 16;
   } else {
     // A lane of a wide wave holds the same rows and keys as one of a narrow wave: fewer rows keep it out of scratch.
     s.tile = {{"head", 1}, {"m", one_row ? 1 : 64 / caps.lanes}, {"t", 32}};

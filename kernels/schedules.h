@@ -18,9 +18,12 @@ DType input_type(const Caps& caps, DType weights);
 /// the kernels with that axis.
 Packing key_packing(const Caps& caps, bool batched = false);
 
-Schedule matmul_schedule(const Caps& caps, DType weights, long rows_to_expect, long depth);
+/// The type in which attention over many rows multiplies.
+DType factor_type(const Caps& caps, DType cache);
+
+Schedule matmul_schedule(const Caps& caps, DType weights, long rows_to_expect, long depth, DType inputs = DType::f32);
 Schedule gemv_schedule(const Caps& caps, DType weights);
-Schedule attention_schedule(const Caps& caps, bool one_row, bool batched = false);
+Schedule attention_schedule(const Caps& caps, bool one_row, bool batched = false, DType factors = DType::f32);
 Schedule append_schedule(const Caps& caps, bool batched = false);
 Schedule embedding_schedule(const Caps& caps, DType weights);
 Schedule rows_schedule(const Caps& caps);

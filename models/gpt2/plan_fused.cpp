@@ -18,6 +18,8 @@ class FusedPlan : public Plan {
         dtype_(weights.dtype),
         inputs_(kernels::input_type(caps, weights.dtype)),
         attention_(kernels::batched_attention(dtype_, 1 / std::sqrt(static_cast<double>(config.head_size())), inputs_)),
+        attention_rows_(kernels::batched_attention(dtype_, 1 / std::sqrt(static_cast<double>(config.head_size())),
+                                                   inputs_, kernels::factor_type(caps, weights.dtype))),
         layernorm_(kernels::layernorm(config.layernorm_eps, inputs_)),
         embedding_(kernels::batched_embedding(dtype_)),
         append_(kernels::batched_append_to_cache(dtype_)),
@@ -70,8 +72,9 @@ class FusedPlan : public Plan {
       product(to, p, normal, w.qkv, qkv, nullptr, none_, "qkv");
       to.call(append_, {heads(qkv, 1), heads(qkv, 2), p.start, cache.k, cache.v}, kernels::append_schedule(caps_, true),
               "append to cache", Work{static_cast<double>(2 * R * C) * (4 + size_of(dtype_))});
-      to.call(attention_, {heads(qkv, 0), cache.k, cache.v, p.start, heads(mixed, 0)},
-              kernels::attention_schedule(caps_, one, true), "attention", [=, this, positions = p.positions] {
+      to.call(one ? attention_ : attention_rows_, {heads(qkv, 0), cache.k, cache.v, p.start, heads(mixed, 0)},
+              kernels::attention_schedule(caps_, one, true, kernels::factor_type(caps_, dtype_)), "attention",
+              [=, this, positions = p.positions] {
                 const double keys = positions(), c = static_cast<double>(C);  // a row sees those up to its own
                 const double pairs = static_cast<double>(M) * (keys - static_cast<double>(S * (M - 1)) / 2);
                 return Work{2 * keys * c * size_of(dtype_), 4 * pairs * c};
@@ -118,7 +121,7 @@ class FusedPlan : public Plan {
     if (residual) args.push_back(*residual);
     args.push_back(out);
     if (rows > 1 || p.any_rows) {
-      to.call(kernel.rows, args, kernels::matmul_schedule(caps_, dtype_, rows, depth), label, work);
+      to.call(kernel.rows, args, kernels::matmul_schedule(caps_, dtype_, rows, depth, inputs_), label, work);
       return;
     }
     for (Operand* a : {&args.front(), &args.back()}) a->view = as_vector(a->view);
@@ -136,7 +139,7 @@ class FusedPlan : public Plan {
               "logits", work);
     else
       to.call(head_.rows, {normal, weights_.head, out},
-              kernels::matmul_schedule(caps_, dtype_, out.extents[0], config_.channels), "logits", work);
+              kernels::matmul_schedule(caps_, dtype_, out.extents[0], config_.channels, inputs_), "logits", work);
   }
 
   const Config& config_;
@@ -146,7 +149,7 @@ class FusedPlan : public Plan {
   BufferPtr scratch_;
   int64_t max_rows_ = 0;
 
-  Kernel attention_, layernorm_, embedding_, append_, gather_, argmax_;
+  Kernel attention_, attention_rows_, layernorm_, embedding_, append_, gather_, argmax_;
   Product none_{kernels::linear(dtype_, kernels::Activation::none, inputs_),
                 kernels::gemv_linear(dtype_, kernels::Activation::none, inputs_)};
   Product gelu_{kernels::linear(dtype_, kernels::Activation::gelu, inputs_, inputs_),

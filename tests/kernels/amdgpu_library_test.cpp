@@ -11,6 +11,32 @@ namespace {
 using bench::library;
 using bench::Sample;
 
+// Products and attention over many rows, as a prompt has them.
+std::map<std::string, Sample> prompt_library(const Caps& caps, DType w) {
+  constexpr DType f = DType::f32, i = DType::i32;
+  constexpr int64_t c = 768, n = 3072, heads = 12, d = 64, keys = 1024;
+  const DType in = input_type(caps, w), factors = factor_type(caps, w);
+  Schedule s = matmul_schedule(caps, w, 64, c, in);
+  std::map<std::string, Sample> all;
+  auto add_sample = [&](const std::string& name, Kernel k, Signature sig, Schedule s) {
+    all.insert({name, {std::move(k), std::move(sig), std::move(s)}});
+  };
+  add_sample("matmul", matmul(w, in), {spec(in, {0, c}), spec(w, {c, n}), spec(f, {0, n})}, s);
+  add_sample("logits", matmul(w, in), {spec(in, {0, c}), spec(w, {c, 50257}), spec(f, {0, 50257})}, s);
+  add_sample("linear", linear(w, Activation::none, in),
+             {spec(in, {0, c}), spec(w, {c, n}), spec(f, {n}), spec(f, {0, n})}, s);
+  add_sample("linear_gelu", linear(w, Activation::gelu, in, in),
+             {spec(in, {0, c}), spec(w, {c, n}), spec(f, {n}), spec(in, {0, n})}, s);
+  add_sample("linear_residual", linear_residual(w, in),
+             {spec(in, {0, n}), spec(w, {n, c}), spec(f, {c}), spec(f, {0, c}), spec(f, {0, c})}, s);
+  TensorSpec out = heads_spec(heads, d, c);
+  out.dtype = in;
+  add_sample("attention", attention(w, 0.125, in, factors),
+             {heads_spec(heads, d, 3 * c), spec(w, {heads, keys, d}), spec(w, {heads, keys, d}), spec(i, {1}), out},
+             attention_schedule(caps, false, false, factors));
+  return all;
+}
+
 std::string assembly_of(const Sample& s, const Target& t) {
   return wavetile::assembly_of(s.kernel.graph(), s.signature, s.schedule, t);
 }
@@ -53,6 +79,34 @@ TEST_P(AmdgpuLibrary, WeightsAndRowsAreReadIn16Bytes) {
     SCOPED_TRACE(name);
     std::string code = instructions_of(assembly_of(s->second, *target_), s->second.kernel.name());
     EXPECT_GE(count_instructions(code, "global_load_(b128|dwordx4)"), 2) << code;
+  }
+}
+
+class AmdgpuPrompt : public ::testing::TestWithParam<std::tuple<const char*, DType>> {};
+INSTANTIATE_TEST_SUITE_P(Kernels, AmdgpuPrompt,
+                         ::testing::Combine(::testing::Values("gfx90a", "gfx942", "gfx1100", "gfx1151", "gfx1201"),
+                                            ::testing::Values(DType::f16, DType::bf16)),
+                         [](const auto& info) {
+                           return std::string(std::get<0>(info.param)) + "_" +
+                                  std::string(name_of(std::get<1>(info.param)));
+                         });
+
+TEST_P(AmdgpuPrompt, RunsOnMatrixInstructionsWithoutScratch) {
+  auto target = amdgpu_target(std::get<0>(GetParam()));
+  for (const auto& [name, s] : prompt_library(caps_of(*target), std::get<1>(GetParam()))) {
+    SCOPED_TRACE(name);
+    try {
+      std::string text = assembly_of(s, *target);
+      expect_no_scratch(text);
+      std::string code = instructions_of(text, s.kernel.name());
+      EXPECT_GE(count_instructions(code, "v_(wmma|mfma)_f32_16x16x16"), 8);
+      if (name != "logits")  // whose rows are aligned to nothing
+        EXPECT_EQ(count_instructions(code, "global_load_(d16|u16|ushort|short)"), 0) << "operands are read by elements";
+      CompiledKernel k = compile(s.kernel, s.signature, s.schedule, *target);
+      EXPECT_GT(k.object.size(), 64u);
+    } catch (const std::exception& e) {
+      ADD_FAILURE() << e.what();
+    }
   }
 }
 
