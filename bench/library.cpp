@@ -151,4 +151,28 @@ std::map<std::string, Sample> library(const Caps& caps, DType weights, const Row
   return Library(caps, weights, rows).all();
 }
 
+std::map<std::string, Sample> prompt_library(const Caps& caps, DType w) {
+  constexpr std::int64_t inner = 4 * c;
+  const DType in = input_type(caps, w), factors = factor_type(caps, w);
+  const Schedule s = matmul_schedule(caps, w, 64, c, in);
+  std::map<std::string, Sample> all;
+  auto add = [&](const std::string& name, Kernel k, Signature sig, const Schedule& schedule) {
+    all.insert({name, {std::move(k), std::move(sig), schedule}});
+  };
+  add("matmul", matmul(w, in), {spec(in, {0, c}), spec(w, {c, inner}), spec(f, {0, inner})}, s);
+  add("logits", matmul(w, in), {spec(in, {0, c}), spec(w, {c, vocabulary}), spec(f, {0, vocabulary})}, s);
+  add("linear", linear(w, Activation::none, in),
+      {spec(in, {0, c}), spec(w, {c, inner}), spec(f, {inner}), spec(f, {0, inner})}, s);
+  add("linear_gelu", linear(w, Activation::gelu, in, in),
+      {spec(in, {0, c}), spec(w, {c, inner}), spec(f, {inner}), spec(in, {0, inner})}, s);
+  add("linear_residual", linear_residual(w, in),
+      {spec(in, {0, inner}), spec(w, {inner, c}), spec(f, {c}), spec(f, {0, c}), spec(f, {0, c})}, s);
+  TensorSpec out = heads_spec(0, c);
+  out.dtype = in;
+  add("attention", attention(w, scale, in, factors),
+      {heads_spec(0, 3 * c), spec(w, {heads, keys, d}), spec(w, {heads, keys, d}), spec(i, {1}), out},
+      attention_schedule(caps, false, false, factors));
+  return all;
+}
+
 }  // namespace wavetile::bench

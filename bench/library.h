@@ -29,4 +29,7 @@ struct Sample {
 /// By name; `weights` is the type of weights and caches. Kernels that have none are there with f32 alone.
 std::map<std::string, Sample> library(const Caps& caps, DType weights, const Rows& rows = {});
 
+/// The products and the attention of a prompt: many rows, their number open, inputs in the weights' type.
+std::map<std::string, Sample> prompt_library(const Caps& caps, DType weights);
+
 }  // namespace wavetile::bench
