@@ -35,6 +35,7 @@ class DroppingTarget : public Target {
     return inner_->shared_memory(m, b, bytes);
   }
   unsigned global_address_space() const override { return inner_->global_address_space(); }
+  bool line_tables() const override { return inner_->line_tables(); }
   LValue* dot2(Builder& b, DType type, LValue* acc, LValue* a0, LValue* a1, LValue* b0, LValue* b1) const override {
     return inner_->dot2(b, type, acc, a0, a1, b0, b1);
   }
