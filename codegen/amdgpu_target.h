@@ -35,6 +35,7 @@ class AmdgpuTarget : public Target {
   void barrier(Builder& b, Memory what) const override;
   llvm::Value* shared_memory(llvm::Module& m, Builder& b, int bytes) const override;
   unsigned global_address_space() const override { return 1; }
+  bool line_tables() const override { return true; }
   void optimise(llvm::Module& m) const override;
   std::string assembly(llvm::Module& m) const override;
   std::vector<char> object(llvm::Module& m) const override;

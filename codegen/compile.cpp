@@ -4,6 +4,9 @@
 #include <algorithm>
 #include <filesystem>
 #include <fstream>
+#include <iomanip>
+#include <map>
+#include <sstream>
 
 #include <fmt/format.h>
 #include <llvm/IR/LLVMContext.h>
@@ -36,6 +39,15 @@ class Dumper {
     if (!out) throw Error(fmt::format("{}: cannot write the dump; is the disk full?", path));
     last_ = std::move(now);
   }
+  void bytes(std::string_view stage, const std::vector<char>& data) {
+    ++number_;
+    if (directory_.empty()) return;
+    std::string path = fmt::format("{}/{}.{:02}-{}.o", directory_, kernel_, number_, stage);
+    std::ofstream out(path, std::ios::binary);
+    out.write(data.data(), static_cast<std::streamsize>(data.size()));
+    out.close();
+    if (!out) throw Error(fmt::format("{}: cannot write the dump; is the disk full?", path));
+  }
 
  private:
   std::string directory_, kernel_, last_;
@@ -47,6 +59,36 @@ std::string text_of(const llvm::Module& m) {
   llvm::raw_string_ostream out(s);
   m.print(out, nullptr);
   return s;
+}
+
+// Assembly in which the line of the kernel stands before the instructions that come from it, where the code has line
+// tables.
+std::string with_lines(const std::string& assembly) {
+  std::map<std::string, std::string> files;                 // by their number
+  std::map<std::string, std::vector<std::string>> sources;  // by their name
+  std::istringstream in(assembly);
+  std::string out, text, last;
+  while (std::getline(in, text)) {
+    std::istringstream words(text);
+    std::string directive, file, folder, name;
+    size_t line = 0;
+    words >> directive >> file;
+    if (directive == ".file" && words >> std::quoted(folder))
+      files[file] = words >> std::quoted(name) ? folder + "/" + name : folder;
+    if (directive != ".loc" || !(words >> line) || line == 0) {
+      if (directive != ".loc") out += text + '\n';
+      continue;
+    }
+    const std::string path = files[file];
+    std::string place = fmt::format("{}:{}", path, line);
+    if (place == last) continue;
+    auto [source, fresh] = sources.try_emplace(path);
+    if (std::ifstream f(path); fresh)
+      for (std::string l; std::getline(f, l);) source->second.push_back(l);
+    out += fmt::format("; {}  {}\n", place, line <= source->second.size() ? source->second[line - 1] : "");
+    last = std::move(place);
+  }
+  return out;
 }
 
 // LLVM calls this before it would end the process ("Cannot select ...").
@@ -120,13 +162,14 @@ CompiledKernel compile(const Graph& g, const Signature& sig, const Schedule& s, 
   Lowered l = lower_all(g, sig, s, t, dump);
   dump("assembly", [&] {
     Dumper none({}, "");
-    return t.assembly(*lower_all(g, sig, s, t, none).module);  // printing uses a module up
+    return with_lines(t.assembly(*lower_all(g, sig, s, t, none).module));  // printing uses a module up
   });
   try {
     l.kernel.object = t.object(*l.module);
   } catch (const Error& e) {  // resources: the target cannot know the kernel's line
     throw Error(g.loc, e.what());
   }
+  dump.bytes("object", l.kernel.object);
   return std::move(l.kernel);
 }
 

@@ -46,7 +46,8 @@ struct CompiledKernel {
 };
 
 /// Writes every stage of a compilation to a directory, numbered: graph after each pass, loop nest, layouts, LLVM IR
-/// before and after optimisation, assembly.
+/// before and after optimisation, assembly (of an AMD GPU with the kernel's lines between the instructions and the
+/// metadata at its end), and the object.
 struct DumpTo {
   std::string directory;  // empty: nothing
 };

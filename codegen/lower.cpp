@@ -37,6 +37,7 @@ void Lowering::run(const std::string& symbol) {
   for (const TensorParam& t : g().tensors) slots += 1 + 2 * t.rank;
   slots += static_cast<int>(g().scalars.size());
   entry_ = target_.begin_kernel(m_, b_, symbol, slots, schedule_.warps);
+  begin_lines();
   if (!caps_.simd) lane_ = target_.lane_id(b_);
   warp_ = schedule_.warps > 1 ? target_.warp_id(b_) : i32(0);
 
@@ -100,6 +101,7 @@ void Lowering::run(const std::string& symbol) {
     }
     b_.SetInsertPoint(done);
   });
+  end_lines();
 }
 
 LValue* Lowering::blocks_of(RangeId r) {
@@ -255,6 +257,7 @@ void Lowering::region(const Region& r) {
 
 void Lowering::op(int id) {
   const Op& op = g().ops[static_cast<size_t>(id)];
+  at_line(op.loc);
   const auto& layouts = laid_.layouts[static_cast<size_t>(id)];
   Value self{id, 0};
   switch (op.kind) {
@@ -427,6 +430,7 @@ void Lowering::fold(const Op& op, int id) {
       const Order before_loop = begin_body(op, true);
       auto out = body({i, hi, {}, {}, aligned, true}, in);
       end_body(before_loop);
+      at_line(op.loc);
       auto* latch = b_.GetInsertBlock();
       i->addIncoming(next, latch);
       for (size_t s = 0; s < out.size(); ++s)

@@ -8,6 +8,8 @@
 #include <map>
 #include <optional>
 
+#include <llvm/IR/DIBuilder.h>
+
 #include "codegen/passes.h"
 #include "codegen/swizzle.h"
 #include "codegen/target.h"
@@ -90,6 +92,12 @@ class Lowering {
   void store_where(llvm::Value* mask, const std::function<void()>& body);
   llvm::Value* load_where(llvm::Value* mask, const std::function<llvm::Value*()>& body);
   llvm::Value* both(llvm::Value* a, llvm::Value* b);  // of two masks, null meaning all
+
+  // lines.cpp
+  void begin_lines();
+  void end_lines();
+  /// The line that instructions come from until the next call.
+  void at_line(const Loc& loc);
 
   // order.cpp: what the lanes of a block do to memory that they share
   /// Before shared memory is written, and once it is: then others may read it, until it is written the next time.
@@ -176,6 +184,8 @@ class Lowering {
   std::vector<int> scalar_slot_;
   std::vector<bool> may_change_;  // of each tensor: others may store to what is loaded of it
   Order order_;
+  std::unique_ptr<llvm::DIBuilder> lines_;  // null: the target keeps no lines
+  std::map<std::string, llvm::DIScope*> files_;
   std::map<RangeId, Position> positions_;
   std::map<Value, Registers> values_;
   std::map<Value, Load> lazy_;  // loads that only dots use: read where they are multiplied

@@ -346,6 +346,7 @@ LValue* Lowering::loaded(Load& plan, int reg_number) {
   auto lanes = static_cast<unsigned>(caps_.lanes);
   int alignment = std::max(sig_[static_cast<size_t>(op.tensor)].alignment / size, 1);
   auto& reg = a.regs[r];
+  at_line(op.loc);
   auto guarded = [&](const std::function<LValue*()>& body) {
     return a.exact && reg.address ? load_where(reg.address, body) : body();
   };

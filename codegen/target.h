@@ -70,6 +70,8 @@ class Target {
   /// The block's shared memory, `bytes` of it, 16-byte aligned.
   virtual llvm::Value* shared_memory(llvm::Module& m, Builder& b, int bytes) const = 0;
   virtual unsigned global_address_space() const { return 0; }
+  /// Whether the code says which line of the kernel each instruction comes from.
+  virtual bool line_tables() const { return false; }
 
   /// Sum of products of two adjacent elements of `type` and an f32: acc + a0*b0 + a1*b1; null where the machine has
   /// none that pays. a's may be uniform (scalars) where b's are not, and the other way round.
