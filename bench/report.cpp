@@ -48,10 +48,13 @@ void fill(Device& device, const Buffer& buffer, DType t, int64_t integers) {
   device.write(buffer, 0, bytes.data(), bytes.size());
 }
 
-struct Tensors {
-  std::vector<BufferPtr> buffers;
-  std::vector<TensorView> views;
-};
+std::optional<Estimate> estimate_where_known(const emu::Counters& c) {
+  if (c.chip != Rates{}.chip) return {};
+  return estimate(c);
+}
+
+}  // namespace
+
 Tensors tensors_of(const Sample& s, Device& device) {
   Tensors all;
   for (size_t i = 0; i < s.signature.size(); ++i) {
@@ -71,13 +74,6 @@ Tensors tensors_of(const Sample& s, Device& device) {
   }
   return all;
 }
-
-std::optional<Estimate> estimate_where_known(const emu::Counters& c) {
-  if (c.chip != Rates{}.chip) return {};
-  return estimate(c);
-}
-
-}  // namespace
 
 Resources resources_of(const std::string& assembly, const std::string& symbol) {
   // A kernel's entry runs from the dash that begins it to the next one.

@@ -21,6 +21,13 @@ struct Resources {
 /// @throws Error where the assembly's metadata has no such kernel.
 Resources resources_of(const std::string& assembly, const std::string& symbol);
 
+/// The tensors of a sample whose extents are all known, filled with numbers.
+struct Tensors {
+  std::vector<BufferPtr> buffers;
+  std::vector<TensorView> views;
+};
+Tensors tensors_of(const Sample& s, Device& device);
+
 struct StageReport {
   std::string symbol;
   Resources resources;

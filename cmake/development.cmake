@@ -2,10 +2,6 @@
 include(CTest)
 find_package(benchmark REQUIRED)
 
-wavetile_library(bench bench)
-target_link_libraries(wavetile_bench PUBLIC wavetile_gpt2 wavetile_emulator PRIVATE nlohmann_json::nlohmann_json
-                                                                                   wavetile_version)
-
 # LLVM IR -> code objects, for the emulator's tests and benchmark.
 add_library(wavetile_emulator_compiler STATIC ${PROJECT_SOURCE_DIR}/tests/emulator/compiler.cpp)
 target_link_libraries(wavetile_emulator_compiler PRIVATE wavetile_codegen LLVM)

@@ -6,6 +6,7 @@
 #include <chrono>
 #include <cmath>
 #include <nlohmann/json.hpp>
+#include <regex>
 
 #include "checks/library.h"
 #include "models/gpt2/golden.h"
@@ -144,7 +145,9 @@ ordered_json check(const CheckOptions& o, const Note& note, const Save& save) {
   const Machine machine{device->name(), TargetPtr(device, &device->target()), false, device};
   ordered_json kernels = ordered_json::array();
   bool all = true;
-  const auto library = checks::library();
+  auto library = checks::library();
+  const std::regex wanted(o.kernels);
+  std::erase_if(library, [&](const checks::NamedSubject& s) { return !std::regex_search(s.name, wanted); });
   for (const checks::NamedSubject& s : library) {
     note(fmt::format("kernel {} of {}: {} ... ", kernels.size() + 1, library.size(), s.name));
     kernels.push_back(check_kernel(machine, s, o.variants));
@@ -152,6 +155,7 @@ ordered_json check(const CheckOptions& o, const Note& note, const Save& save) {
     note(passed(kernels.back()) ? "right\n" : "WRONG\n");
     done("kernels", kernels);
   }
+  if (o.times) done("times", measure_kernels(device, o.kernels, note));
   ordered_json models = ordered_json::array();
   for (DType dtype : {DType::f32, DType::bf16}) {
     if (o.model.empty()) break;

@@ -46,6 +46,22 @@ std::string describe_model(const ordered_json& m) {
   return out;
 }
 
+std::string describe_times(const ordered_json& times) {
+  std::string out = fmt::format("  {:<32} {:>12} {:>12} {:>10}\n", "GPT-2 124M's shapes", "us", "ESTIMATE us", "GB/s");
+  for (const auto& t : times) {
+    if (t.contains("wrong")) {
+      add_wrong(out, t.at("name"), t);
+      continue;
+    }
+    const ordered_json& e = t.at("estimate");
+    out += fmt::format("  {:<32} {:>12.2f} {:>12} {:>10.1f}\n", t.at("name").get<std::string>(),
+                       t.at("microseconds").get<double>(),
+                       e.is_null() ? "-" : fmt::format("{:.2f}", e.at("microseconds").get<double>()),
+                       t.at("gbytes_per_second").get<double>());
+  }
+  return out;
+}
+
 }  // namespace
 
 std::string summary(const ordered_json& r) {
@@ -60,6 +76,7 @@ std::string summary(const ordered_json& r) {
     out += fmt::format("  {:<17} {:>9.2f} GB/s, copies of {} bytes\n", name, b.at("gbytes_per_second").get<double>(),
                        b.at("bytes").get<size_t>());
   out += describe_kernels(r.at("kernels"));
+  if (r.contains("times")) out += describe_times(r.at("times"));
   if (r.contains("gpt2")) {
     out += "GPT-2:\n";
     for (const auto& m : r.at("gpt2")) out += describe_model(m);

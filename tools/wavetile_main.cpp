@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <fstream>
 #include <nlohmann/json.hpp>
+#include <regex>
 
 #include "models/gpt2/cli.h"
 #include "tools/check.h"
@@ -18,7 +19,7 @@ using cli::Failure;
 struct Options {
   CheckOptions check;
   std::string report;
-  bool quick = false, no_model = false;
+  bool quick = false, no_model = false, no_times = false;
 };
 
 const char* const kFooter =
@@ -39,6 +40,12 @@ int run_check(Options o) {
   if (o.quick) o.check.variants = o.check.prompts = 1;
   if (o.quick) o.check.steps = 4;
   if (o.no_model) o.check.model.clear();
+  o.check.times = !o.no_times && !o.quick;
+  try {
+    std::regex(o.check.kernels);
+  } catch (const std::regex_error& e) {
+    throw Failure{cli::kUsage, fmt::format("--kernels {}: it is no regular expression: {}", o.check.kernels, e.what())};
+  }
   if (!o.check.model.empty() && !std::filesystem::exists(std::filesystem::path(o.check.model) / "golden.json"))
     throw Failure{
         cli::kBadModel,
@@ -70,7 +77,9 @@ int body(int argc, char** argv) {
   auto* model = check->add_option("--model", o.check.model, "directory of a GPT-2 checkpoint with golden.json in it")
                     ->capture_default_str();
   check->add_flag("--no-model", o.no_model, "leaves GPT-2 out")->excludes(model);
-  check->add_flag("--quick", o.quick, "fewer cases, and a few tokens of one prompt: for slow devices");
+  check->add_option("--kernels", o.check.kernels, "only kernels whose names match this regular expression");
+  check->add_flag("--no-times", o.no_times, "leaves out the times of kernels at GPT-2 124M's shapes");
+  check->add_flag("--quick", o.quick, "fewer cases, a few tokens of one prompt, and no such times: for slow devices");
   try {
     app.parse(argc, argv);
   } catch (const CLI::CallForHelp&) {

@@ -72,6 +72,22 @@ TEST_F(Check, OfTheCpu) {
   EXPECT_FALSE(report().contains("gpt2"));
 }
 
+// Each with what the estimate for its chip is made of.
+TEST_F(Check, TimesKernelsBesideTheirEstimates) {
+  setenv("WAVETILE_EMULATOR", "gfx1151,strict", 1);
+  const ProcessResult r =
+      run({"--device", "hsa:emulated", "--no-model", "--kernels", "^(add|gelu|gemv_residual bf16)$"});
+  EXPECT_EQ(r.code, 0) << r.out << r.err;
+  EXPECT_THAT(r.out, HasSubstr("ESTIMATE us"));
+  EXPECT_EQ(report().at("kernels").size(), 3u);
+  const json times = report().at("times");
+  ASSERT_EQ(times.size(), 1u) << "add and gelu have a type behind their names here";
+  EXPECT_EQ(times[0].at("name"), "gemv_residual bf16");
+  EXPECT_GT(times[0].at("microseconds"), 0);
+  EXPECT_GT(times[0].at("estimate").at("microseconds"), 2);  // a launch alone
+  EXPECT_TRUE(times[0].at("estimate").at("stages").at(0).at("bound").is_string());
+}
+
 TEST_F(Check, TokensThatAreNotTheReferences) {
   const fs::path model = dir_ / "model";
   fs::create_directory(model);
@@ -79,7 +95,7 @@ TEST_F(Check, TokensThatAreNotTheReferences) {
   json golden = json::parse(read_file(kDemo / "golden.json"));
   golden["prompts"][0]["greedy"][2] = 11;
   write_file(model / "golden.json", golden.dump());
-  const ProcessResult r = run({"--device", "cpu", "--quick", "--model", model.string()});
+  const ProcessResult r = run({"--device", "cpu", "--quick", "--kernels", "gelu", "--model", model.string()});
   EXPECT_EQ(r.code, 1);
   EXPECT_THAT(r.out, AllOf(HasSubstr("GPT-2 in f32: WRONG"), HasSubstr("step 2: token"), HasSubstr("\nFAILED in ")));
   EXPECT_FALSE(report().at("passed"));
@@ -106,6 +122,9 @@ TEST_F(Check, WhatIsAskedForWrongly) {
   r = run({"--device", "cpu", "--no-model"});
   EXPECT_EQ(r.code, 2);
   EXPECT_THAT(r.err, HasSubstr("give --report a file that can be written"));
+  r = run({"--kernels", "("});
+  EXPECT_EQ(r.code, 2);
+  EXPECT_THAT(r.err, HasSubstr("it is no regular expression"));
   EXPECT_EQ(run_process({WAVETILE_PROGRAM}).code, 2);
   EXPECT_EQ(run_process({WAVETILE_PROGRAM, "check", "--help"}).code, 0);
 }
