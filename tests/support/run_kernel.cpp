@@ -158,6 +158,7 @@ std::string text_of(const Schedule& s) {
   std::string t = fmt::format("warps {}", s.warps);
   for (auto& [name, n] : s.tile) t += fmt::format(" {}={}", name, n);
   for (auto& [name, n] : s.split) t += fmt::format(" split {}={}", name, n);
+  if (!s.share.empty()) t += " share " + s.share;
   for (auto& [name, p] : s.packing) {
     t += fmt::format(" pack {}", name);
     for (auto& b : p.blocks) t += fmt::format(" {}:{}", b.dim, b.size);
