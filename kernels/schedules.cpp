@@ -46,7 +46,9 @@ Schedule matmul_schedule(const Caps& caps, DType weights, long rows, long depth)
     else
       s.order = {{"n", 0}, {"m", 0}};
   } else {
-    s.tile = {{"m", 8}, {"n", wide_columns(caps, weights)}, {"k", 8}};
+    // Narrow weights give a lane more columns: fewer steps of k keep it out of scratch, at strides that are not known
+    // too.
+    s.tile = {{"m", 8}, {"n", wide_columns(caps, weights)}, {"k", 2 * size_of(weights)}};
     s.warps = 4;
   }
   return s;

@@ -181,20 +181,6 @@ const Loaded& compiled(const Machine& m, const Kernel& k, const Schedule& s, con
   return it->second;
 }
 
-// A GPU's target refuses a schedule that does not fit its registers, which at unknown strides are fewer: then with half
-// of the largest tile, as the error advises.
-const Loaded& compiled_to_fit(const Machine& m, const Kernel& k, Schedule s, const Signature& sig) {
-  for (;;) try {
-      return compiled(m, k, s, sig);
-    } catch (const Error& e) {
-      auto largest = std::max_element(s.tile.begin(), s.tile.end(),
-                                      [](const auto& a, const auto& b) { return a.second < b.second; });
-      const bool registers = std::string_view(e.what()).find("does not fit the registers") != std::string_view::npos;
-      if (!registers || largest == s.tile.end() || largest->second == 1) throw;
-      largest->second /= 2;
-    }
-}
-
 // Dimensions that the extents of whole ranges are made of have to be known whatever the launches may change.
 void keep_whole(const Graph& g, Value v, std::set<std::pair<int, int>>& dims) {
   const Op& op = g.at(v);
@@ -334,7 +320,7 @@ void run_on(const Machine& m, const Kernel& k, const Schedule& asked, std::vecto
   }
   Signature sig = signature_of(views);
   erase_unknown(g, sig, known);
-  const Loaded& loaded = m.device ? compiled_to_fit(m, k, s, sig) : compiled(m, k, s, sig);
+  const Loaded& loaded = compiled(m, k, s, sig);
 
   for (const Workspace& w : loaded.kernel.workspaces) {
     std::vector<int64_t> extents{w.parts};
