@@ -130,7 +130,7 @@ class Library {
     const TensorSpec logits = spec(f, {s, vocabulary}), seen = spec(DType::u8, {s, vocabulary}), one = spec(i, {s}),
                      least = spec(f, {s}), weights = spec(i, {s, vocabulary});
     const Schedule row = rows_schedule(caps_), sample = sampling_schedule(caps_);
-    add("argmax", argmax(), {logits, one}, row);
+    add("argmax", argmax(), {logits, one}, argmax_schedule(caps_));
     add("mark_seen", mark_seen(), {spec(i, {s, 1}), seen}, row, 0, static_cast<double>(5 * s));
     add("adjust_logits", adjust_logits(), {logits, seen, real, logits}, sample);
     add("weigh_tokens", weigh_tokens(), {logits, real, weights}, sample);

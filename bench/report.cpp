@@ -155,9 +155,9 @@ MultiplyAdds PassReport::products() const {
   return all;
 }
 
-StepReporter::StepReporter(const Checkpoint& checkpoint, DType dtype)
+StepReporter::StepReporter(const Checkpoint& checkpoint, DType dtype, int tiles)
     : config_(checkpoint.config()),
-      dtype_(dtype),
+      tiles_(tiles),
       device_(counting_device(std::string(Rates{}.chip))),
       weights_(load_weights(checkpoint, *device_, dtype)),
       compiler_(device_) {}
@@ -193,7 +193,15 @@ PassReport StepReporter::run(const std::string& name, int rows, int position) {
     }
     pass.caches.push_back(c);
   }
-  Recorder recorder(compiler_);
+  auto plain = [this](Schedule s) {
+    for (auto& [range, tile] : s.tile)
+      if (tile > 1) tile = tiles_;
+    s.warps = 1;
+    s.share.clear();
+    s.split.clear();
+    return s;
+  };
+  Recorder recorder(compiler_, tiles_ > 0 ? std::function<Schedule(const Schedule&)>(plain) : nullptr);
   plan->record(recorder, pass);
   plan->record_greedy(recorder, pass.logits, next);
   Program program(device_);

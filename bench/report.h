@@ -66,7 +66,9 @@ struct PassReport {
 /// GPT-2's fused plan on the emulated gfx1151.
 class StepReporter {
  public:
-  StepReporter(const Checkpoint& checkpoint, DType dtype);
+  /// With `tiles` every tile that a schedule gives is that long, blocks have one warp, and nothing is split or shared
+  /// out: a first implementation, to compare with. 0: the library's schedules.
+  StepReporter(const Checkpoint& checkpoint, DType dtype, int tiles = 0);
   /// The step that reads the token at `position` (from 0). The cache before it holds zeros: no counter depends on what
   /// it holds.
   PassReport decode(int position);
@@ -77,7 +79,7 @@ class StepReporter {
   PassReport run(const std::string& name, int rows, int position);
 
   Config config_;
-  DType dtype_;
+  int tiles_;
   std::shared_ptr<CountingDevice> device_;
   Weights weights_;
   Compiler compiler_;

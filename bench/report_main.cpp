@@ -17,7 +17,7 @@ struct Arguments {
   std::vector<std::string> chips{"gfx1151"};
   std::string weights = "bf16", kernels = ".", model, dtype = "bf16";
   std::vector<int> positions{16, 1000};
-  int rows = 64, prefill = 0;
+  int rows = 64, prefill = 0, tiles = 0;
   bool json = false;
 };
 
@@ -198,7 +198,7 @@ json to_json(const PassReport& p) {
 }
 
 void report_model(const Arguments& a) {
-  StepReporter reporter(Checkpoint(a.model), type_of(a.dtype));
+  StepReporter reporter(Checkpoint(a.model), type_of(a.dtype), a.tiles);
   json all = json::array();
   auto report = [&](const PassReport& p, bool decodes) {
     if (a.json)
@@ -208,7 +208,8 @@ void report_model(const Arguments& a) {
   };
   for (int p : a.positions) report(reporter.decode(p), true);
   if (a.prefill > 0) report(reporter.prefill(a.prefill), false);
-  if (a.json) fmt::print("{}\n", json{{"model", a.model}, {"dtype", a.dtype}, {"passes", all}}.dump(2));
+  if (a.json)
+    fmt::print("{}\n", json{{"model", a.model}, {"dtype", a.dtype}, {"tiles", a.tiles}, {"passes", all}}.dump(2));
 }
 
 int run(int argc, char** argv) {
@@ -238,6 +239,10 @@ int run(int argc, char** argv) {
       ->needs(model)
       ->check(CLI::Range(0, 1024))
       ->capture_default_str();
+  app.add_option("--tiles", a.tiles,
+                 "not the library's schedules: tiles of so many elements, one warp; to compare with")
+      ->needs(model)
+      ->check(CLI::Range(1, 256));
   app.add_flag("--json", a.json, "print one JSON object");
   CLI11_PARSE(app, argc, argv);
   if (!a.model.empty()) {

@@ -126,7 +126,9 @@ Subject argmax() {
         for (int64_t c = 0; c < columns; ++c) x.set(c, -std::numeric_limits<double>::infinity());
       return Case{{x, output(DType::i32, {n})}, exact()};
     };
-    return Variant{kernels::argmax(), library ? kernels::rows_schedule(caps) : random_schedule({"row"}), make};
+    Schedule s = library ? kernels::argmax_schedule(caps) : random_schedule({"row"});
+    if (!library && chance(2)) s.share = "col";
+    return Variant{kernels::argmax(), s, make};
   };
 }
 

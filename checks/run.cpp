@@ -103,6 +103,7 @@ std::string text_of(const Schedule& s) {
   std::string t = fmt::format("warps {}", s.warps);
   for (auto& [name, n] : s.tile) t += fmt::format(" {}={}", name, n);
   for (auto& [name, n] : s.split) t += fmt::format(" split {}={}", name, n);
+  if (!s.share.empty()) t += " share " + s.share;
   for (auto& [name, p] : s.packing) {
     t += fmt::format(" pack {}", name);
     for (auto& b : p.blocks) t += fmt::format(" {}:{}", b.dim, b.size);
@@ -123,20 +124,6 @@ const Loaded& compiled(const Machine& m, const Kernel& k, const Schedule& s, con
     it = kept.emplace(key, Loaded{std::move(c), std::move(code), std::move(module)}).first;
   }
   return it->second;
-}
-
-// A GPU's target refuses a schedule that does not fit its registers, which at unknown strides are fewer: then with half
-// of the largest tile, as the error advises.
-const Loaded& compiled_to_fit(const Machine& m, const Kernel& k, Schedule s, const Signature& sig) {
-  for (;;) try {
-      return compiled(m, k, s, sig);
-    } catch (const Error& e) {
-      auto largest = std::max_element(s.tile.begin(), s.tile.end(),
-                                      [](const auto& a, const auto& b) { return a.second < b.second; });
-      const bool registers = std::string_view(e.what()).find("does not fit the registers") != std::string_view::npos;
-      if (!registers || largest == s.tile.end() || largest->second == 1) throw;
-      largest->second /= 2;
-    }
 }
 
 // Dimensions that the extents of whole ranges are made of have to be known whatever the launches may change.
@@ -186,7 +173,7 @@ void run_on(const Machine& m, const Kernel& k, const Schedule& asked, std::vecto
   }
   Signature sig = signature_of(views);
   erase_unknown(g, sig, known);
-  const Loaded& loaded = m.device ? compiled_to_fit(m, k, s, sig) : compiled(m, k, s, sig);
+  const Loaded& loaded = compiled(m, k, s, sig);
 
   for (const Workspace& w : loaded.kernel.workspaces) {
     std::vector<int64_t> extents{w.parts};

@@ -36,6 +36,7 @@ class Assigner {
         score_(contiguity(g, sig, s)),
         lane_bits_(log2_of(caps.lanes)),
         warp_bits_(log2_of(s.warps)),
+        shared_(s.warps > 1 ? s.share : ""),
         out_(g) {
     for (const Op& op : g.ops) {
       natural_.emplace_back(op.types.size());
@@ -72,7 +73,8 @@ class Assigner {
 
   // Lanes go along the axis that moves through memory one element at a time, after as many elements a thread as one
   // access can take; warps along the outer axes; the rest is registers.
-  Layout blocked(const Axes& axes, DType dtype) const {
+  // `any_axis`: any of the axes may fill the lanes while the inner one is read in whole vectors.
+  Layout blocked(const Axes& axes, DType dtype, bool any_axis = false) const {
     Layout l;
     l.axes = axes;
     size_t n = axes.size();
@@ -92,7 +94,11 @@ class Assigner {
     if (!caps_.simd) {
       int most = log2_of(caps_.vector_bytes / size_of(dtype));
       int exact = trailing_zeros(g_.range(axes[inner]).tile);  // vectors want whole extents
-      int v = std::clamp(std::min(exact, room(inner)) - lane_bits_, 0, most);
+      int spare = room(inner);                                 // bits that the lanes can do without
+      for (size_t a = 0; any_axis && a < n; ++a)
+        if (a != inner) spare += room(a);
+      spare = std::max(room(inner), spare - free_warp_bits()) - lane_bits_;
+      int v = std::clamp(std::min(exact, spare), 0, most);
       for (int i = 0; i < v; ++i) l.reg.push_back(unit(inner));
     }
     std::vector<size_t> order{inner};
@@ -101,7 +107,7 @@ class Assigner {
     for (size_t a : order)
       while (static_cast<int>(l.lane.size()) < lane_bits_ && room(a) > 0) l.lane.push_back(unit(a));
     for (size_t i = order.size(); i-- > 0;)
-      while (static_cast<int>(l.warp.size()) < warp_bits_ && room(order[i]) > 0) l.warp.push_back(unit(order[i]));
+      while (static_cast<int>(l.warp.size()) < free_warp_bits() && room(order[i]) > 0) l.warp.push_back(unit(order[i]));
     l.lane.resize(size_t(lane_bits_), Coord(n, 0));
     l.warp.resize(size_t(warp_bits_), Coord(n, 0));
     for (size_t a = 0; a < n; ++a) {
@@ -111,6 +117,25 @@ class Assigner {
     return l;
   }
   Layout blocked(const Type& t) const { return blocked(t.axes, t.dtype); }
+  // Warps that share out a fold all hold the same tiles.
+  int free_warp_bits() const { return shared_.empty() ? warp_bits_ : 0; }
+  bool shared(const Op& fold) const { return !shared_.empty() && g_.range(fold.range).name == shared_; }
+
+  // The narrowest type that a tile's elements are loaded as, of loads that take its layout: as many lie side by side in
+  // one access.
+  DType loaded_as(Value v) const {
+    const Op& op = g_.at(v);
+    DType t = g_.type(v).dtype;
+    if (op.kind != OpKind::map || op.types[0].axes.empty()) return t;
+    for (Value a : op.args)
+      if (DType from = loaded_as(a); g_.type(a).axes == op.types[0].axes && size_of(from) < size_of(t)) t = from;
+    return t;
+  }
+  // The layout that a reduction takes its operand in.
+  Layout reduced(const Op& op) {
+    Value v = op.args[0];
+    return natural(v) ? *natural(v) : blocked(g_.type(v).axes, loaded_as(v), true);
+  }
 
   // ---- what is anchored where
 
@@ -133,8 +158,7 @@ class Assigner {
           break;
         }
         case OpKind::reduce: {
-          auto& l = natural(op.args[0]);
-          natural(self) = (l ? *l : blocked(g_.type(op.args[0]))).without(op.range);
+          natural(self) = reduced(op).without(op.range);
           break;
         }
         case OpKind::dot: {
@@ -159,6 +183,10 @@ class Assigner {
               natural(op.body.params[i]) = natural(result);
             }
           }
+          if (!shared(op)) break;
+          for (size_t i = 0; i < op.merge.params.size(); ++i)
+            natural(op.merge.params[i]) = natural({id, static_cast<int>(i % op.types.size())});
+          forward(op.merge);
           break;
         }
         default:
@@ -292,11 +320,11 @@ class Assigner {
             demand(op.args[i], ls[i]);
           }
           backward(op.body, ls);
+          if (shared(op)) backward(op.merge, ls);
           break;
         }
         case OpKind::reduce: {
-          auto& l = natural(op.args[0]);
-          demand(op.args[0], l ? *l : blocked(g_.type(op.args[0])));
+          demand(op.args[0], reduced(op));
           break;
         }
         default:
@@ -371,8 +399,7 @@ class Assigner {
       op = in;
       for (size_t i = 0; i < in.args.size(); ++i) {
         if (in.kind == OpKind::reduce) {
-          auto& n = natural(in.args[0]);
-          op.args[0] = made(in.args[0], n ? *n : blocked(g_.type(in.args[0])));
+          op.args[0] = made(in.args[0], reduced(in));
         } else if (in.kind == OpKind::dot && i < 2) {
           op.args[i] = made(in.args[i], operand(id, i, l));
         } else {
@@ -395,24 +422,29 @@ class Assigner {
       ls.push_back(*natural({id, static_cast<int>(i)}));
       op.args[i] = made(in.args[i], ls[i]);
     }
-    op.merge = {};
-    // Carried parameters are written first, then whatever conversions they need, then the body.
-    op.body = out_.write_region({}, in.loc, [&](const std::vector<Value>&) {
-      for (size_t i = 0; i < in.types.size(); ++i) {
-        Op p = g_.at(in.body.params[i]);
-        params_.push_back(add(std::move(p), {ls[i]})[0]);
-        define(in.body.params[i], ls[i], params_.back());
-      }
-      for (int inner : in.body.ops)
-        if (g_.ops[size_t(inner)].kind != OpKind::param || g_.ops[size_t(inner)].param != ParamKind::carried)
-          emit(inner);
-      const Op& yield = g_.ops[size_t(in.body.ops.back())];
-      std::vector<Value> out;
-      for (size_t i = 0; i < yield.args.size(); ++i) out.push_back(made_part(yield.args[i], ls[i]));
+    // Carried parameters are written first, then whatever conversions they need, then the region.
+    auto region = [&](const Region& r) {
+      const size_t n = r.params.size();
+      Region out = out_.write_region({}, in.loc, [&](const std::vector<Value>&) {
+        for (size_t i = 0; i < n; ++i) {
+          const Layout& l = ls[i % ls.size()];  // a merge has those of two states
+          params_.push_back(add(Op(g_.at(r.params[i])), {l})[0]);
+          define(r.params[i], l, params_.back());
+        }
+        for (int inner : r.ops)
+          if (g_.ops[size_t(inner)].kind != OpKind::param || g_.ops[size_t(inner)].param != ParamKind::carried)
+            emit(inner);
+        const Op& yield = g_.ops[size_t(r.ops.back())];
+        std::vector<Value> results;
+        for (size_t i = 0; i < yield.args.size(); ++i) results.push_back(made_part(yield.args[i], ls[i]));
+        return results;
+      });
+      out.params.assign(params_.end() - long(n), params_.end());
+      params_.resize(params_.size() - n);
       return out;
-    });
-    op.body.params.assign(params_.end() - long(in.types.size()), params_.end());
-    params_.resize(params_.size() - in.types.size());
+    };
+    op.body = region(in.body);
+    op.merge = shared(in) ? region(in.merge) : Region{};
     auto results = add(std::move(op), ls);
     for (size_t i = 0; i < results.size(); ++i) define({id, static_cast<int>(i)}, ls[i], results[i]);
   }
@@ -421,6 +453,7 @@ class Assigner {
   const Caps& caps_;
   std::vector<int> score_;
   int lane_bits_, warp_bits_;
+  std::string shared_;  // the range that warps share out; empty: none
   Rewriter out_;
   std::vector<std::vector<Maybe>> natural_;
   std::vector<std::vector<std::vector<Layout>>> demands_;

@@ -138,6 +138,7 @@ Lowered lower_all(const Graph& input, const Signature& sig, const Schedule& s, c
     Graph x = pass("simplify", simplify(stage.graph));
     x = pass("spread_small_dots", spread_small_dots(x, t.caps()));
     x = pass("walk_whole", simplify(walk_whole(x, t.caps())));
+    x = pass("issue_loads_early", issue_loads_early(x, t.caps()));
     LaidOut laid = assign_layouts(x, stage.signature, s, t.caps());
     pass("assign_layouts", laid.graph);
     dump("loop_nest", [&] { return describe_nest(laid, t.caps(), s.warps); });

@@ -78,8 +78,7 @@ void Lowering::run(const std::string& symbol) {
     }
     auto kept = values_;
     if (auto* c = llvm::dyn_cast<llvm::ConstantInt>(all_full); c && c->isOne()) {
-      begin_region();
-      region(g().body);
+      block_body();
       values_ = kept;
       return;
     }
@@ -94,8 +93,7 @@ void Lowering::run(const std::string& symbol) {
     for (bool is_full : {true, false}) {
       b_.SetInsertPoint(is_full ? full : edge);
       for (RangeId r : parallel) positions_[r].full = is_full || exact[r];
-      begin_region();
-      region(g().body);
+      block_body();
       values_ = kept;
       b_.CreateBr(done);
     }
@@ -247,6 +245,15 @@ LValue* Lowering::inside(const Layout& l, int reg, RangeId r) {
   return (vec(coordinate(l, reg, r)) < vec(p.hi)).v;
 }
 
+void Lowering::block_body() {
+  begin_region();
+  region(g().body);
+  if (!together_) return;
+  b_.CreateBr(together_);
+  b_.SetInsertPoint(together_);
+  together_ = nullptr;
+}
+
 void Lowering::region(const Region& r) {
   for (int id : r.ops) {
     if (values_.contains({id, 0})) continue;
@@ -363,19 +370,35 @@ void Lowering::map_op(const Op& op, int id) {
   values_[{id, 0}] = out;
 }
 
-// A loop over full blocks, then the rest as one masked block; either is left out where it is known not to run.
 void Lowering::fold(const Op& op, int id) {
-  RangeId r = op.range;
-  const RangeInfo& info = g().range(r);
-  LValue* lo = info.lo ? scalar(info.lo) : i32(0);
-  LValue* hi = scalar(info.hi);
-  auto extent = g().extent(r);
-  auto fixed_lo = info.lo ? g().constant(info.lo) : std::optional<double>(0);
-  bool aligned = !info.lo || multiple_of(info.lo) % info.tile == 0;
+  const RangeInfo& info = g().range(op.range);
+  Bounds bounds{info.lo ? scalar(info.lo) : i32(0), scalar(info.hi), g().extent(op.range), {}, true};
+  auto lo = info.lo ? g().constant(info.lo) : std::optional<double>(0);
+  if (lo) bounds.fixed_lo = static_cast<int64_t>(*lo);
+  bounds.aligned = !info.lo || multiple_of(info.lo) % info.tile == 0;
 
   std::vector<Registers> state;
   for (Value v : op.args) state.push_back(value(v));
-  const Op& yield = g().ops[static_cast<size_t>(op.body.ops.back())];
+  state = shared(op) ? share(op, bounds, state) : walk(op, bounds, std::move(state));
+  for (size_t i = 0; i < state.size(); ++i) values_[{id, static_cast<int>(i)}] = state[i];
+  if (state.empty()) values_[{id, 0}] = {};
+}
+
+// What a region of a fold yields, in the layout of the state.
+Registers Lowering::yielded(const Op& fold, const Region& r, size_t i) {
+  Value v = g().ops[static_cast<size_t>(r.ops.back())].args[i];
+  const Layout &to = laid_.of(fold.body.params[i]), &from = laid_.of(v);
+  Registers regs;
+  for (int k = 0; k < to.registers(); ++k)
+    regs.push_back(widened(value(v)[static_cast<size_t>(part_register(to, k, from))], to));
+  return regs;
+}
+
+// A loop over full blocks, then the rest as one masked block; either is left out where it is known not to run.
+std::vector<Registers> Lowering::walk(const Op& op, const Bounds& bounds, std::vector<Registers> state) {
+  RangeId r = op.range;
+  const RangeInfo& info = g().range(r);
+  auto [lo, hi, extent, fixed_lo, aligned] = bounds;
   auto body = [&](const Position& p, const std::vector<Registers>& in) {
     auto kept = values_;
     auto outer = positions_;
@@ -383,14 +406,7 @@ void Lowering::fold(const Op& op, int id) {
     for (size_t i = 0; i < in.size(); ++i) values_[op.body.params[i]] = in[i];
     region(op.body);
     std::vector<Registers> out;
-    for (size_t i = 0; i < in.size(); ++i) {
-      const Layout& to = laid_.of(op.body.params[i]);
-      const Layout& from = laid_.of(yield.args[i]);
-      Registers regs;
-      for (int k = 0; k < to.registers(); ++k)
-        regs.push_back(widened(value(yield.args[i])[static_cast<size_t>(part_register(to, k, from))], to));
-      out.push_back(regs);
-    }
+    for (size_t i = 0; i < in.size(); ++i) out.push_back(yielded(op, op.body, i));
     values_ = kept;
     positions_ = outer;
     return out;
@@ -398,71 +414,69 @@ void Lowering::fold(const Op& op, int id) {
 
   if (extent && *extent == info.tile) {  // one block
     Position p{lo, hi, {}, {}, aligned, true};
-    if (fixed_lo) p.fixed_base = static_cast<int64_t>(*fixed_lo);
-    state = body(p, state);
-  } else {
-    llvm::Function* f = entry_.function;
-    auto& c = b_.getContext();
-    LValue* base = lo;
-    if (!extent || *extent >= info.tile) {
-      auto* before = b_.GetInsertBlock();
-      auto* head = llvm::BasicBlock::Create(c, info.name + ".head", f);
-      auto* loop = llvm::BasicBlock::Create(c, info.name + ".body", f);
-      auto* done = llvm::BasicBlock::Create(c, info.name + ".done", f);
-      b_.CreateBr(head);
-      b_.SetInsertPoint(head);
-      auto* i = b_.CreatePHI(b_.getInt32Ty(), 2, info.name);
-      i->addIncoming(lo, before);
-      std::vector<std::vector<llvm::PHINode*>> phis;
-      std::vector<Registers> in;
-      for (const Registers& regs : state) {
-        phis.emplace_back();
-        in.emplace_back();
-        for (LValue* v : regs) {
-          phis.back().push_back(b_.CreatePHI(v->getType(), 2));
-          phis.back().back()->addIncoming(v, before);
-          in.back().push_back(phis.back().back());
-        }
-      }
-      LValue* next = b_.CreateAdd(i, i32(info.tile), "", false, true);
-      b_.CreateCondBr(b_.CreateICmpSLE(next, hi), loop, done);
-      b_.SetInsertPoint(loop);
-      const Order before_loop = begin_body(op, true);
-      auto out = body({i, hi, {}, {}, aligned, true}, in);
-      end_body(before_loop);
-      at_line(op.loc);
-      auto* latch = b_.GetInsertBlock();
-      i->addIncoming(next, latch);
-      for (size_t s = 0; s < out.size(); ++s)
-        for (size_t k = 0; k < out[s].size(); ++k) phis[s][k]->addIncoming(out[s][k], latch);
-      b_.CreateBr(head);
-      b_.SetInsertPoint(done);
-      base = i;
-      state = in;
-    }
-    if (info.tile > 1 && (!extent || *extent % info.tile != 0)) {
-      auto* before = b_.GetInsertBlock();
-      auto* rest = llvm::BasicBlock::Create(c, info.name + ".rest", f);
-      auto* done = llvm::BasicBlock::Create(c, info.name + ".end", f);
-      b_.CreateCondBr(b_.CreateICmpSLT(base, hi), rest, done);
-      b_.SetInsertPoint(rest);
-      const Order before_rest = begin_body(op, false);
-      auto out = body({base, hi, {}, {}, aligned, false}, state);
-      end_body(before_rest);
-      auto* from = b_.GetInsertBlock();
-      b_.CreateBr(done);
-      b_.SetInsertPoint(done);
-      for (size_t s = 0; s < out.size(); ++s)
-        for (size_t k = 0; k < out[s].size(); ++k) {
-          auto* phi = b_.CreatePHI(out[s][k]->getType(), 2);
-          phi->addIncoming(state[s][k], before);
-          phi->addIncoming(out[s][k], from);
-          state[s][k] = phi;
-        }
-    }
+    p.fixed_base = fixed_lo;
+    return body(p, state);
   }
-  for (size_t i = 0; i < state.size(); ++i) values_[{id, static_cast<int>(i)}] = state[i];
-  if (state.empty()) values_[{id, 0}] = {};
+  llvm::Function* f = entry_.function;
+  auto& c = b_.getContext();
+  LValue* base = lo;
+  if (!extent || *extent >= info.tile) {
+    auto* before = b_.GetInsertBlock();
+    auto* head = llvm::BasicBlock::Create(c, info.name + ".head", f);
+    auto* loop = llvm::BasicBlock::Create(c, info.name + ".body", f);
+    auto* done = llvm::BasicBlock::Create(c, info.name + ".done", f);
+    b_.CreateBr(head);
+    b_.SetInsertPoint(head);
+    auto* i = b_.CreatePHI(b_.getInt32Ty(), 2, info.name);
+    i->addIncoming(lo, before);
+    std::vector<std::vector<llvm::PHINode*>> phis;
+    std::vector<Registers> in;
+    for (const Registers& regs : state) {
+      phis.emplace_back();
+      in.emplace_back();
+      for (LValue* v : regs) {
+        phis.back().push_back(b_.CreatePHI(v->getType(), 2));
+        phis.back().back()->addIncoming(v, before);
+        in.back().push_back(phis.back().back());
+      }
+    }
+    LValue* next = b_.CreateAdd(i, i32(info.tile), "", false, true);
+    b_.CreateCondBr(b_.CreateICmpSLE(next, hi), loop, done);
+    b_.SetInsertPoint(loop);
+    const Order before_loop = begin_body(op, true);
+    auto out = body({i, hi, {}, {}, aligned, true}, in);
+    end_body(before_loop);
+    at_line(op.loc);
+    auto* latch = b_.GetInsertBlock();
+    i->addIncoming(next, latch);
+    for (size_t s = 0; s < out.size(); ++s)
+      for (size_t k = 0; k < out[s].size(); ++k) phis[s][k]->addIncoming(out[s][k], latch);
+    b_.CreateBr(head);
+    b_.SetInsertPoint(done);
+    base = i;
+    state = in;
+  }
+  if (info.tile > 1 && (!extent || *extent % info.tile != 0)) {
+    auto* before = b_.GetInsertBlock();
+    auto* rest = llvm::BasicBlock::Create(c, info.name + ".rest", f);
+    auto* done = llvm::BasicBlock::Create(c, info.name + ".end", f);
+    b_.CreateCondBr(b_.CreateICmpSLT(base, hi), rest, done);
+    b_.SetInsertPoint(rest);
+    const Order before_rest = begin_body(op, false);
+    auto out = body({base, hi, {}, {}, aligned, false}, state);
+    end_body(before_rest);
+    auto* from = b_.GetInsertBlock();
+    b_.CreateBr(done);
+    b_.SetInsertPoint(done);
+    for (size_t s = 0; s < out.size(); ++s)
+      for (size_t k = 0; k < out[s].size(); ++k) {
+        auto* phi = b_.CreatePHI(out[s][k]->getType(), 2);
+        phi->addIncoming(state[s][k], before);
+        phi->addIncoming(out[s][k], from);
+        state[s][k] = phi;
+      }
+  }
+  return state;
 }
 
 void lower(const Graph& recorded, const LaidOut& laid, const Signature& sig, const Schedule& schedule,

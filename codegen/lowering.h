@@ -39,7 +39,15 @@ class Lowering {
   void region(const Region& r);
   void op(int id);
   void map_op(const Op& op, int id);
+  void block_body();
   void fold(const Op& op, int id);
+  struct Bounds {
+    llvm::Value *lo = nullptr, *hi = nullptr;  // i32
+    std::optional<int64_t> extent, fixed_lo;   // where they are known
+    bool aligned = false;                      // lo is a multiple of the tile
+  };
+  std::vector<Registers> walk(const Op& op, const Bounds& bounds, std::vector<Registers> state);
+  Registers yielded(const Op& fold, const Region& r, size_t i);
   llvm::Value* scalar(Value v);  // i32
   int64_t multiple_of(Value v) const;
   Position& at(RangeId r) { return positions_[r]; }
@@ -52,6 +60,11 @@ class Lowering {
   llvm::Value* coordinate(const Layout& l, int reg, RangeId r);
   /// Elements inside the range's bounds; null: all of the register's are.
   llvm::Value* inside(const Layout& l, int reg, RangeId r);
+
+  // share.cpp
+  bool shared(const Op& fold) const { return schedule_.warps > 1 && g().range(fold.range).name == schedule_.share; }
+  std::vector<Registers> share(const Op& op, const Bounds& bounds, const std::vector<Registers>& start);
+  std::vector<Registers> merge(const Op& op, const std::vector<Registers>& a, const std::vector<Registers>& b);
 
   // memory.cpp
   // What one access needs, a register: its offset, whom it is for, and which registers lie side by side.
@@ -192,6 +205,7 @@ class Lowering {
   std::vector<Transit> transit_;
   llvm::Value* lane_ = nullptr;
   llvm::Value* warp_ = nullptr;
+  llvm::BasicBlock* together_ = nullptr;  // where warp 0, which works alone now, meets the others
 };
 
 /// `recorded` is the graph that launches are checked against.

@@ -13,9 +13,10 @@
 
 namespace wavetile {
 
-// A warp's accesses are carried out in their order, but the compiler sees one lane's only.
+// A warp's accesses are carried out in their order, but the compiler sees one lane's only. Where warp 0 goes on alone
+// (share.cpp) there are no others.
 void Lowering::part(Target::Memory what) {
-  if (schedule_.warps > 1)
+  if (schedule_.warps > 1 && !together_)
     target_.barrier(b_, what);
   else if (!caps_.simd)
     keep_order();

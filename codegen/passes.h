@@ -46,13 +46,19 @@ struct Split {
   std::vector<Workspace> workspaces;
 };
 Split split_across_blocks(const Graph& g, const Schedule& s);
+/// Whether merging two states of a fold is adding them: then parts start from zero instead of the fold's own start.
+bool merge_adds(const Graph& g, const Op& fold);
 
 /// `whole` ranges whose tiles exceed the registers are walked: each reduction over one becomes a fold, and so do the
 /// stores; what both need is computed in each.
 Graph walk_whole(const Graph& g, const Caps& caps);
 
-/// A dot whose result has fewer elements than the machine has lanes becomes a product and a sum over the lanes.
+/// A dot whose result has too few elements for the machine's lanes becomes a product and a sum over the lanes.
 Graph spread_small_dots(const Graph& g, const Caps& caps);
+
+/// Where lanes are threads: loads that depend on nothing come first, as far as the registers allow, so that all of them
+/// are on their way before anything waits.
+Graph issue_loads_early(const Graph& g, const Caps& caps);
 
 /// Which axis moves through memory one element at a time, an access: how layouts know what to put in the lanes.
 /// Scores by range: the number of accesses in which it is innermost.

@@ -49,6 +49,32 @@ int ceil_power(int64_t n) {
   return p;
 }
 
+// One fold walks it, outermost, and can be merged: after that only one warp goes on.
+void check_shared(const Graph& g, const std::string& name) {
+  int outermost = 0, all = 0;
+  const Op* fold = nullptr;
+  for (size_t id = 0; id < g.ops.size(); ++id) {
+    const Op& op = g.ops[id];
+    if (op.kind != OpKind::fold || g.range(op.range).name != name) continue;
+    ++all;
+    outermost += std::count(g.body.ops.begin(), g.body.ops.end(), static_cast<int>(id)) > 0;
+    fold = &op;
+  }
+  if (all != 1 || outermost != 1)
+    throw Error(g.loc, fmt::format("the schedule shares out range '{}' of kernel '{}' among warps, which {}; one "
+                                   "outermost fold has to walk it",
+                                   name, g.name,
+                                   all > 1    ? "several folds walk"
+                                   : all == 1 ? "a fold inside another one walks"
+                                              : "no fold walks"));
+  if (fold->merge.ops.empty())
+    throw Error(fold->loc,
+                fmt::format("the schedule shares out range '{}' of kernel '{}' among warps, and its fold says "
+                            "nothing of how two parts are merged; give fold a merge, or let its body end in "
+                            "acc + ...",
+                            name, g.name));
+}
+
 }  // namespace
 
 Graph apply_schedule(const Graph& g, const Schedule& s, const Signature& sig, const Caps& caps) {
@@ -74,6 +100,7 @@ Graph apply_schedule(const Graph& g, const Schedule& s, const Signature& sig, co
   }
   for (const Walk& w : s.order) check_name(w.axis, "order");
   for (const auto& [name, parts] : s.split) check_name(name, "split");
+  if (!s.share.empty()) check_shared(g, s.share);
   if (s.warps < 1 || (s.warps & (s.warps - 1)) || s.warps > caps.max_warps)
     throw Error(g.loc, fmt::format("the schedule gives kernel '{}' {} warps a block; {} takes a power of two up to {}",
                                    g.name, s.warps, caps.name, caps.max_warps));

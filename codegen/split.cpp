@@ -20,8 +20,9 @@ Op make(OpKind kind, std::vector<Value> args, std::vector<Type> types, Loc loc) 
 
 class Splitter {
  public:
-  Splitter(const Graph& g, int fold, int parts)
-      : g_(g), id_(fold), fold_(g.ops[static_cast<size_t>(fold)]), parts_(parts) {
+  /// `shared`: the parts are to be shared out again, among warps.
+  Splitter(const Graph& g, int fold, int parts, bool shared)
+      : g_(g), id_(fold), fold_(g.ops[static_cast<size_t>(fold)]), parts_(parts), shared_(shared) {
     for (const Type& t : fold_.types) workspaces_.push_back({t.dtype, t.axes, parts});
   }
 
@@ -46,18 +47,6 @@ class Splitter {
     std::vector<Index> index{part};
     for (RangeId a : fold_.types[i].axes) index.push_back({a, {}});
     return index;
-  }
-  // A merge that only adds needs no neutral start: the parts start from zero, the rest from the real value.
-  bool adds() const {
-    size_t n = fold_.types.size();
-    const Op& yield = g_.ops[static_cast<size_t>(fold_.merge.ops.back())];
-    for (size_t i = 0; i < n; ++i) {
-      const Op& op = g_.at(yield.args[i]);
-      if (op.kind != OpKind::map || op.fn != Fn::add || op.args[0] != fold_.merge.params[i] ||
-          op.args[1] != fold_.merge.params[n + i])
-        return false;
-    }
-    return true;
   }
   static Value scalar(Rewriter& w, Fn fn, Value a, Value b, Loc loc) {
     Op op = make(OpKind::map, {a, b}, {{DType::i32, {}}}, loc);
@@ -96,9 +85,9 @@ class Splitter {
       hi = scalar(w, Fn::min, to, scalar(w, Fn::add, lo, len, loc), loc);
       Op fold = op;
       for (size_t i = 0; i < op.args.size(); ++i)
-        fold.args[i] = adds() ? number(w, 0, op.types[i], loc) : w.map(op.args[i]);
+        fold.args[i] = merge_adds(g_, op) ? number(w, 0, op.types[i], loc) : w.map(op.args[i]);
       fold.body = w.copy_region(op.body);
-      fold.merge = {};
+      fold.merge = shared_ ? w.copy_region(op.merge) : Region{};
       auto results = w.emit(std::move(fold));
       for (size_t i = 0; i < results.size(); ++i) {
         Op store = make(OpKind::store, {results[i]}, {}, loc);
@@ -172,10 +161,23 @@ class Splitter {
   int id_;
   const Op& fold_;
   int parts_;
+  bool shared_;
   std::vector<Workspace> workspaces_;
 };
 
 }  // namespace
+
+bool merge_adds(const Graph& g, const Op& fold) {
+  size_t n = fold.types.size();
+  const Op& yield = g.ops[static_cast<size_t>(fold.merge.ops.back())];
+  for (size_t i = 0; i < n; ++i) {
+    const Op& op = g.at(yield.args[i]);
+    if (op.kind != OpKind::map || op.fn != Fn::add || op.args[0] != fold.merge.params[i] ||
+        op.args[1] != fold.merge.params[n + i])
+      return false;
+  }
+  return true;
+}
 
 Split split_across_blocks(const Graph& g, const Schedule& s) {
   for (const auto& [name, parts] : s.split) {
@@ -196,7 +198,7 @@ Split split_across_blocks(const Graph& g, const Schedule& s) {
             fmt::format("the schedule splits range '{}' of kernel '{}', and its fold says nothing of how two parts "
                         "are merged; give fold a merge, or let its body end in acc + ...",
                         name, g.name));
-      return Splitter(g, id, parts).run();
+      return Splitter(g, id, parts, s.share == name).run();
     }
     throw Error(g.loc, fmt::format("the schedule splits range '{}' of kernel '{}', which no outermost fold walks", name,
                                    g.name));

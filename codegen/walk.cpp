@@ -13,12 +13,25 @@
 
 namespace wavetile {
 
+// Results that fill the lanes with as many as one access brings each. Where lanes show, one each is enough; so it is
+// where a dot's operands are used more than once: its results are what is best spread then.
+static int64_t filling(const Graph& g, const Op& dot, const Caps& caps) {
+  int64_t products = elements(g, dot.types[0].axes) * g.range(dot.range).tile, most = 0;
+  int narrowest = 4;
+  for (size_t i = 0; i < 2; ++i) {
+    most = std::max(most, elements(g, g.type(dot.args[i]).axes));
+    narrowest = std::min(narrowest, size_of(g.type(dot.args[i]).dtype));
+  }
+  return caps.simd || most < products ? caps.lanes : int64_t{caps.lanes} * caps.vector_bytes / narrowest;
+}
+
 Graph spread_small_dots(const Graph& g, const Caps& caps) {
   return Rewriter(g,
                   [&](Rewriter& w, const Op& op, int) -> std::optional<std::vector<Value>> {
                     if (op.kind != OpKind::dot || op.types[0].dtype != DType::f32) return {};
                     int64_t results = elements(g, op.types[0].axes), k = g.range(op.range).tile;
-                    if (results >= caps.lanes || k * results < 2 * results || results * k < caps.lanes) return {};
+                    if (results >= filling(g, op, caps) || k * results < 2 * results || results * k < caps.lanes)
+                      return {};
                     Value f[2];
                     for (size_t i = 0; i < 2; ++i) {
                       f[i] = w.map(op.args[i]);

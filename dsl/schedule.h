@@ -34,6 +34,8 @@ struct Schedule {
   std::map<std::string, int> tile = {};   // range -> elements of a block
   int warps = 1;                          // of a block
   std::map<std::string, int> split = {};  // serial range -> parts that run as independent blocks, then merged in order
+  std::string share = {};  // a serial range whose fold the warps share out, a part each, merged in order; else they
+                           // share the tiles
   std::map<std::string, Packing> packing = {};  // tensor -> how it lies in memory
   std::vector<Walk> order = {};                 // empty: ranges in the order they were made, the last one fastest
 

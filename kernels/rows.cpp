@@ -2,6 +2,7 @@
 #include <limits>
 
 #include "kernels/dispatch.h"
+#include "kernels/greatest.h"
 #include "kernels/kernels.h"
 
 namespace wavetile::kernels {
@@ -38,8 +39,15 @@ Kernel causal_softmax(double scale) {
 
 Kernel argmax() {
   return Kernel("argmax", {"X", "Y"}, [](Tensor<f32> X, Tensor<i32> Y) {
-    Range row = parallel("row", X.dim(0)), c = whole("col", X.dim(1));
-    Y(row) = wavetile::argmax(X(row, c), c);
+    Range row = parallel("row", X.dim(0));
+    State best = fold(
+        serial("col", X.dim(1)), State{fill(-std::numeric_limits<double>::infinity(), row), fill<i32>(0, row)},
+        [=](Range c, const State& s) {
+          Tile x = X(row, c);
+          return greatest(s, {max(x, c), wavetile::argmax(x, c)});
+        },
+        greatest);
+    Y(row) = best[1];
   });
 }
 

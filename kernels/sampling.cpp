@@ -5,6 +5,8 @@
 
 #include <limits>
 
+#include "kernels/greatest.h"
+
 namespace wavetile::kernels {
 namespace {
 
@@ -185,10 +187,6 @@ Kernel draw_token() {
                   Range row = single("row", Z.dim(0));
                   Scalar r = first(row), draws = cast<i32>(Real(r, temperature) > 0);
                   Pair seed{Whole(r, seed_low), Whole(r, seed_high)};
-                  auto better = [](const State& a, const State& b) {  // of b's that come after a's
-                    Tile later = (a[0] < b[0]) | ((b[0] != b[0]) & (a[0] == a[0]));
-                    return State{where(later, b[0], a[0]), where(later, b[1], a[1])};
-                  };
                   State best = fold(
                       serial("col", Z.dim(1)), State{fill(-infinity, row), fill<i32>(0, row)},
                       [=](Range c, const State& s) {
@@ -199,9 +197,9 @@ Kernel draw_token() {
                           return gumbel(threefry(seed, {index(c), Position(r)}));
                         });
                         z = where(dropped, -infinity, z + noise);
-                        return better(s, {max(z, c), argmax(z, c)});
+                        return greatest(s, {max(z, c), argmax(z, c)});
                       },
-                      better);
+                      greatest);
                   Next(row) = best[1];
                 });
 }

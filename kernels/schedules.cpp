@@ -29,6 +29,11 @@ static int accumulated_rows(const Caps& caps) { return caps.lanes >= 16 ? 12 : c
 // Columns that a warp reads with the widest access of each lane.
 static int wide_columns(const Caps& caps, DType weights) { return caps.lanes * caps.vector_bytes / size_of(weights); }
 
+// What has to come from memory is asked for long before: loads of a lane at a time, and warps that share out the serial
+// range of a kernel with few results.
+static constexpr int loads_in_flight = 8;
+static int sharing_warps(const Caps& caps) { return std::min(8, caps.max_warps); }
+
 // On a CPU the tile is what the registers hold. The walk keeps a block of rows in the second-level cache while the
 // weights stream past it.
 Schedule matmul_schedule(const Caps& caps, DType weights, long rows, long depth, DType inputs) {
@@ -50,7 +55,9 @@ Schedule matmul_schedule(const Caps& caps, DType weights, long rows, long depth,
     s.tile = {{"m", 64}, {"n", 64}, {"k", 32}};
     s.warps = 4;
   } else {
-    s.tile = {{"m", 8}, {"n", wide_columns(caps, weights)}, {"k", 8}};
+    // Narrow weights give a lane more columns: fewer steps of k keep it out of scratch, at strides that are not known
+    // too.
+    s.tile = {{"m", 8}, {"n", wide_columns(caps, weights)}, {"k", 2 * size_of(weights)}};
     s.warps = 4;
   }
   return s;
@@ -64,7 +71,12 @@ Schedule gemv_schedule(const Caps& caps, DType weights) {
     s.tile = {{"n", panels * panel(caps)}, {"k", 4}};
     s.packing = {{"B", weight_packing(caps, weights)}};
   } else {
-    s.tile = {{"n", wide_columns(caps, weights)}, {"k", 8}};
+    // A quarter of the lanes reads a cache line of a row (of 32 lanes; two of 64), the others the rows below it: many
+    // narrow blocks. With a warp's eight loads a lane, and eight warps that share out k, a chip of some dozens of
+    // compute units has hundreds of kilobytes in flight.
+    s.tile = {{"n", wide_columns(caps, weights) / 4}, {"k", 4 * loads_in_flight}};
+    s.warps = sharing_warps(caps);
+    s.share = "k";
   }
   return s;
 }
@@ -74,15 +86,20 @@ Schedule attention_schedule(const Caps& caps, bool one_row, bool batched, DType 
   if (caps.simd) {
     s.packing = {{"K", key_packing(caps, batched)}};
     s.tile = {{"head", 1}, {"m", one_row ? 1 : accumulated_rows(caps)}, {"t", one_row ? 8 * caps.lanes : panel(caps)}};
+    if (one_row) s.split = {{"t", 4}};
   } else if (!one_row && on_matrix_units(caps, factors)) {
     // Each warp has 16 rows of its own; keys and values are shared.
     s.tile = {{"head", 1}, {"m", caps.lanes}, {"t", 32}};
     s.warps = caps.lanes / 16;
+  } else if (one_row) {
+    // As in a gemv, a few lanes read a key, the others those after it.
+    s.tile = {{"head", 1}, {"m", 1}, {"t", caps.lanes}};
+    s.warps = sharing_warps(caps);
+    s.share = "t";
   } else {
     // A lane of a wide wave holds the same rows and keys as one of a narrow wave: fewer rows keep it out of scratch.
-    s.tile = {{"head", 1}, {"m", one_row ? 1 : 64 / caps.lanes}, {"t", 32}};
+    s.tile = {{"head", 1}, {"m", 64 / caps.lanes}, {"t", 16}};
   }
-  if (one_row) s.split = {{"t", 4}};
   return s;
 }
 
@@ -100,6 +117,13 @@ Schedule embedding_schedule(const Caps& caps, DType weights) {
 }
 
 Schedule rows_schedule(const Caps&) { return {}; }
+
+// Few rows, and long ones: all warps of a block on one.
+Schedule argmax_schedule(const Caps& caps) {
+  if (caps.simd) return {.tile = {{"col", 8 * caps.lanes}}};
+  constexpr int f32s = 4;  // of an access
+  return {.tile = {{"col", loads_in_flight * f32s * caps.lanes}}, .warps = caps.max_warps, .share = "col"};
+}
 
 // Six vectors at a time hide the latencies of a draw's long chains; more would not stay in the registers of a CPU.
 Schedule sampling_schedule(const Caps& caps) { return {.tile = {{"col", (caps.simd ? 6 : 8) * caps.lanes}}}; }

@@ -27,6 +27,7 @@ Schedule attention_schedule(const Caps& caps, bool one_row, bool batched = false
 Schedule append_schedule(const Caps& caps, bool batched = false);
 Schedule embedding_schedule(const Caps& caps, DType weights);
 Schedule rows_schedule(const Caps& caps);
+Schedule argmax_schedule(const Caps& caps);
 /// Of the kernels in sampling.h.
 Schedule sampling_schedule(const Caps& caps);
 

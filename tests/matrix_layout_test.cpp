@@ -110,6 +110,9 @@ TEST_P(MatrixLayouts, PairEveryKOnceForEveryElement) {
                          {16, 64, 64, 4, true},
                          {16, 50, 21, 1, true}})
     for (const Graph& g : {product<bf16>(t).graph(), product<f16>(t).graph()}) {
+      if (std::none_of(caps.matrix.begin(), caps.matrix.end(),
+                       [&](const MatrixUnit& u) { return u.factor == g.tensors[0].dtype; }))
+        continue;  // MI200's would drop denormal halves
       SCOPED_TRACE(testing::Message() << t.m << "x" << t.n << "x" << t.k << ", " << t.warps << " warps");
       LaidOut laid = laid_out(g, t, caps);
       ASSERT_EQ(laid.matrix.size(), 1U);

@@ -82,6 +82,13 @@ class VirtualTarget : public CpuTarget {
     LValue* moved = call(b, shuffle_member, b.getInt64Ty(), {to_bits(b, v), from, site(b)});
     return from_bits(b, moved, v->getType());
   }
+  // The next block uses the same memory.
+  void run_blocks(Builder& b, const Entry& e, const std::function<void(LValue*)>& body) const override {
+    CpuTarget::run_blocks(b, e, [&](LValue* block) {
+      body(block);
+      if (e.function->getParent()->getGlobalVariable("shared", true)) barrier(b, Memory::shared);
+    });
+  }
   void barrier(Builder& b, Memory) const override { call(b, barrier_member, b.getVoidTy(), {site(b)}); }
 
   LValue* shared_memory(llvm::Module& m, Builder& b, int bytes) const override {

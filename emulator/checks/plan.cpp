@@ -332,6 +332,9 @@ std::unique_ptr<Plan> make_plan(const Op& op, const Launch& l) {
   } else {
     Part p = make_part(op, in, in.writes);
     add_written(p, in.writes);
+    // With 32 lanes the upper half of VCC is a register like others, and no branch looks at it.
+    if (l.lanes == 32 && has(in.mnemonic, "cbranch_vcc"))
+      std::erase_if(p.needs, [](const Use& u) { return u.scalar && u.reg == kVcc + 1; });
     plan->parts.push_back(std::move(p));
   }
   auto touch = [&](std::vector<std::uint16_t>& rows, std::uint64_t* scalars, const RegisterRange& r) {

@@ -98,7 +98,7 @@ class FusedPlan : public Plan {
   }
 
   void record_greedy(Recorder& to, const TensorView& logits, const TensorView& next) const override {
-    to.call(argmax_, {logits, next}, kernels::rows_schedule(caps_), "argmax");
+    to.call(argmax_, {logits, next}, kernels::argmax_schedule(caps_), "argmax");
   }
 
  private:

@@ -45,7 +45,8 @@ class UnfusedPlan : public Plan {
   void record_greedy(Recorder& to, const TensorView& logits, const TensorView& next) const override {
     const TensorView probabilities = block(places_.probabilities, logits.extents[0], config_.vocab_size);
     to.call(softmax_, {logits, probabilities}, rows_, "softmax of logits");
-    to.call(argmax_, {logits, next}, rows_, "argmax");  // of what rounding to probabilities could make equal
+    to.call(argmax_, {logits, next}, kernels::argmax_schedule(caps_),
+            "argmax");  // of what rounding to probabilities could make equal
   }
 
  private:

@@ -22,7 +22,7 @@ void Recorder::call(const Kernel& kernel, const std::vector<Operand>& tensors, c
     sig[i].alignment = std::min(sig[i].alignment, 16);  // more is worth nothing, and differs from buffer to buffer
     if (tensors[i].any >= 0) sig[i].extents[static_cast<size_t>(tensors[i].any)].reset();
   }
-  c.module = compiler_.request(kernel, sig, schedule);
+  c.module = compiler_.request(kernel, sig, change_ ? change_(schedule) : schedule);
   calls_.push_back(std::move(c));
 }
 

@@ -22,7 +22,9 @@ struct Operand {
 
 class Recorder {
  public:
-  explicit Recorder(Compiler& compiler) : compiler_(compiler) {}
+  /// `change`, when given, makes each call's schedule another one: for comparisons.
+  explicit Recorder(Compiler& compiler, std::function<Schedule(const Schedule&)> change = {})
+      : compiler_(compiler), change_(std::move(change)) {}
 
   /// Asks for the kernel, and remembers the call. Without `work` it is taken to move its tensors once, whole.
   void call(const Kernel& kernel, const std::vector<Operand>& tensors, const Schedule& schedule,
@@ -45,6 +47,7 @@ class Recorder {
     std::function<Work()> work;
   };
   Compiler& compiler_;
+  std::function<Schedule(const Schedule&)> change_;
   std::vector<Call> calls_;
 };
 

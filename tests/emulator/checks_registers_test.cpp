@@ -162,6 +162,8 @@ TEST(ChecksRegisters, BranchesAddressesAndExecReport) {
   EXPECT_THAT(reports("s_and_b32 s8, s9, s10\ns_cbranch_scc1 .Lx\n.Lx:"),
               ElementsAre("uninitialised-register: s_cbranch_scc1 0"));
   EXPECT_THAT(reports("s_cbranch_vccz .Lx\n.Lx:"), ElementsAre("uninitialised-register: s_cbranch_vccz 0"));
+  // With 32 lanes its upper half is a register like others.
+  EXPECT_THAT(reports("s_mov_b32 vcc_lo, 0\ns_load_b32 vcc_hi, s[0:1], 0x0\ns_cbranch_vccz .Lx\n.Lx:"), IsEmpty());
   EXPECT_THAT(reports("s_mov_b32 s8, s9\ns_and_b32 exec_lo, exec_lo, s8"),
               ElementsAre("uninitialised-register: s_and_b32 exec_lo, exec_lo, s8"));
   // The address is noise, so that the access itself ends the run.

@@ -26,7 +26,7 @@ class AmdgpuLibrary : public ::testing::TestWithParam<std::tuple<const char*, DT
   TargetPtr target_;
 };
 INSTANTIATE_TEST_SUITE_P(Kernels, AmdgpuLibrary,
-                         ::testing::Combine(::testing::Values("gfx1151", "gfx942"),
+                         ::testing::Combine(::testing::Values("gfx1151", "gfx1100", "gfx1201", "gfx90a", "gfx942"),
                                             ::testing::Values(DType::f32, DType::f16, DType::bf16)),
                          [](const auto& info) {
                            return std::string(std::get<0>(info.param)) + "_" +

@@ -168,7 +168,7 @@ std::vector<std::vector<char>> run_program(int threads, DType w, const std::vect
        append_schedule(caps));
   call(attention(w, 0.25), {as_heads(x.view), k.view, v.view, start.view, as_heads(mixed.view)},
        attention_schedule(caps, true));
-  call(argmax(), {mixed.view, best.view}, rows_schedule(caps));
+  call(argmax(), {mixed.view, best.view}, argmax_schedule(caps));
   for (int step = 0; step < 3; ++step) p.run();
   std::vector<std::vector<char>> out;
   for (size_t i = 0; i < t.size(); ++i) {
