@@ -98,7 +98,7 @@ inline std::vector<std::string> differences(const Machine& m, const Subject& sub
     Placement p = i % 7 == 6 ? Placement::known : i % 3 == 2 ? Placement::scattered : Placement::padded;
     const bool gpu = m.device && !caps.simd;
     Variant s = subject(caps, i % 2 == 0 || gpu, p);  // a random schedule may ask a GPU for too many registers
-    if (i % 2 || (!caps.simd && !m.device)) s.schedule.warps = std::min(1 << i % 3, caps.max_warps);
+    if (!gpu && (i % 2 || !caps.simd)) s.schedule.warps = std::min(1 << i % 3, caps.max_warps);
     for (int c = 0; c < rounds.cases; ++c) {
       Case x = s.make(c == 7 ? 15 * rounds.budget : rounds.budget);
       for (HostTensor& t : x.tensors) t = placed(t, p);

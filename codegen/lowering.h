@@ -115,7 +115,7 @@ class Lowering {
   // order.cpp: what the lanes of a block do to memory that they share
   /// Before shared memory is written, and once it is: then others may read it, until it is written the next time.
   void begin_exchange();
-  void end_exchange();
+  void end_exchange(Target::Memory what = Target::Memory::shared);
   void part(Target::Memory what);  // what the block's lanes did before it from what they do behind it
   /// Before a load or store of a tensor.
   void order_access(const Op& op, const Layout& l);

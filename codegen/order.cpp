@@ -18,8 +18,10 @@ namespace wavetile {
 void Lowering::part(Target::Memory what) {
   if (schedule_.warps > 1 && !together_)
     target_.barrier(b_, what);
-  else if (!caps_.simd)
+  else if (together_)
     keep_order();
+  else if (!caps_.simd)
+    target_.warp_barrier(b_);
 }
 
 void Lowering::begin_exchange() {
@@ -27,8 +29,9 @@ void Lowering::begin_exchange() {
   order_.being_read = false;
 }
 
-void Lowering::end_exchange() {
-  part(Target::Memory::shared);
+void Lowering::end_exchange(Target::Memory what) {
+  part(what);
+  if (what == Target::Memory::all) order_.touched.clear();
   order_.being_read = true;
   ++order_.exchanges;
 }

@@ -79,7 +79,8 @@ std::vector<Registers> Lowering::share(const Op& op, const Bounds& bounds, const
   each(warp_, [&](LValue* v, LValue* at, llvm::Type* type, llvm::Align align) {
     b_.CreateAlignedStore(b_.CreateZExtOrBitCast(v, type), at, align);
   });
-  end_exchange();
+  // What other warps have loaded warp 0 may store.
+  end_exchange(order_.touched.empty() ? Target::Memory::shared : Target::Memory::all);
   auto* alone = llvm::BasicBlock::Create(b_.getContext(), "alone", entry_.function);
   together_ = llvm::BasicBlock::Create(b_.getContext(), "together", entry_.function);
   b_.CreateCondBr(b_.CreateICmpEQ(warp_, i32(0)), alone, together_);

@@ -67,6 +67,11 @@ class Target {
   /// seen after, and what was read before is not what is written after.
   enum class Memory { shared, all };
   virtual void barrier(Builder& b, Memory what = Memory::shared) const = 0;
+  /// What the lanes of a warp did to memory before is seen by all of them after: machines run them in step, so that
+  /// only the compiler is to be told.
+  virtual void warp_barrier(Builder& b) const {
+    b.CreateFence(llvm::AtomicOrdering::AcquireRelease, llvm::SyncScope::SingleThread);
+  }
   /// The block's shared memory, `bytes` of it, 16-byte aligned.
   virtual llvm::Value* shared_memory(llvm::Module& m, Builder& b, int bytes) const = 0;
   virtual unsigned global_address_space() const { return 0; }

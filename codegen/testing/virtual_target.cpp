@@ -89,6 +89,7 @@ class VirtualTarget : public CpuTarget {
       if (e.function->getParent()->getGlobalVariable("shared", true)) barrier(b, Memory::shared);
     });
   }
+  void warp_barrier(Builder& b) const override { barrier(b, Memory::all); }  // fibers are not in step
   void barrier(Builder& b, Memory) const override { call(b, barrier_member, b.getVoidTy(), {site(b)}); }
 
   LValue* shared_memory(llvm::Module& m, Builder& b, int bytes) const override {
