@@ -113,6 +113,8 @@ std::uint64_t entry_address(const Launch& l) {
   return entry + (preload_dwords(l) != 0 ? kPreloadPrologue : 0);
 }
 
+bool reads_packet(const Launch& l) { return (l.descriptor.properties & kDispatchPtr) != 0; }
+
 DispatchPacket::DispatchPacket(Memory& memory, const Dispatch& d) : memory_(memory) {
   const auto low = [](std::uint64_t v) { return static_cast<std::uint32_t>(v); };
   words_ = {0x0003'0002,  // three dimensions; a kernel's dispatch

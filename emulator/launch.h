@@ -26,6 +26,9 @@ class DispatchPacket {
 /// when the dispatch is good. Does not touch program, monitor, sink and line.
 std::string prepare_launch(Launch& launch, const Dispatch& dispatch, const Chip& chip, Memory& memory);
 
+/// Whether the kernel asks for its packet.
+bool reads_packet(const Launch& launch);
+
 /// The address of the first instruction executed.
 std::uint64_t entry_address(const Launch& launch);
 

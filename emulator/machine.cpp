@@ -418,11 +418,6 @@ void Emulator::unload(const std::shared_ptr<CodeObject>& object) {
 Outcome Emulator::run(const Dispatch& given, const std::atomic<bool>* cancel) {
   State& s = *state_;
   Dispatch dispatch = given;
-  std::optional<DispatchPacket> packet;
-  if (dispatch.packet_address == 0) {
-    packet.emplace(s.memory, dispatch);
-    dispatch.packet_address = packet->address();
-  }
   Outcome outcome;
   ReportSink sink;
   Launch launch;
@@ -436,6 +431,11 @@ Outcome Emulator::run(const Dispatch& given, const std::atomic<bool>* cancel) {
     return outcome;
   };
   if (const std::string why = prepare_launch(launch, dispatch, chip(), s.memory); !why.empty()) return refuse(why);
+  std::optional<DispatchPacket> packet;
+  if (dispatch.packet_address == 0 && reads_packet(launch)) {
+    packet.emplace(s.memory, dispatch);
+    dispatch.packet_address = packet->address();
+  }
   const std::uint64_t entry = entry_address(launch);
   const State::Found code = s.find(entry, launch.lanes);
   if (!code.program)
