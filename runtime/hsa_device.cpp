@@ -144,10 +144,13 @@ class Copier {
     if (staging_) return staging_;
     void* block = std::aligned_alloc(4096, kStaging);
     if (!block) throw std::bad_alloc();
-    staging_ = block;
     staging_lock_.emplace(*system_, agent_, block, kStaging);
-    system_->api().check(staging_lock_->status(), "hsa_amd_memory_lock");
-    return staging_;
+    if (const hsa_status_t s = staging_lock_->status(); s != HSA_STATUS_SUCCESS) {
+      staging_lock_.reset();
+      std::free(block);
+      system_->api().check(s, "hsa_amd_memory_lock (a block of 1 MiB for copies: see `ulimit -l`)");
+    }
+    return staging_ = block;
   }
 
   SystemPtr system_;

@@ -5,9 +5,13 @@
 #include <cmath>
 #include <cstdlib>
 #include <memory>
-#include <nlohmann/json.hpp>
 #include <vector>
 
+#include <fmt/format.h>
+
+#include <nlohmann/json.hpp>
+
+#include "dsl/error.h"
 #include "kernels/kernels.h"
 #include "kernels/schedules.h"
 #include "runtime/compiler.h"
@@ -38,6 +42,7 @@ Copies measure(F&& copy) {
 
 // A copy reads its bytes and writes them: `moved` is 2 where both ends are the device's memory.
 nlohmann::ordered_json figure(const Copies& c, double moved) {
+  if (c.seconds <= 0) throw Error(fmt::format("a copy of {} bytes took no time by the device's clock", c.bytes));
   const double rate = moved * static_cast<double>(c.bytes) / c.seconds / 1e9;
   return {{"bytes", c.bytes}, {"gbytes_per_second", std::round(rate * 1e3) / 1e3}};
 }
