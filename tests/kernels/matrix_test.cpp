@@ -20,7 +20,8 @@ Schedule schedule_of(std::map<std::string, int> tile, int warps = 1) {
 }
 void check(const Kernel& k, const Schedule& s, const std::vector<HostTensor>& tensors, const Tolerance& t,
            const Known& known = {}) {
-  for (const Machine& m : machines()) check_kernel(m, k, s, tensors, t, {}, known);
+  for (const Machine& m : machines())
+    if (!m.is_virtual) check_kernel(m, k, s, tensors, t, {}, known);  // they have no such instructions
 }
 
 template <class In>
