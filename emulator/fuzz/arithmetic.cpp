@@ -137,9 +137,13 @@ void add_float(std::vector<Operation>& t) {
                    "$x1 = fpext $T $0 to $D\n$x2 = fpext $T $1 to $D\n$x3 = fpext $T $2 to $D\n$x4 = fmul $D $x1, $x2\n"
                    "$x5 = fadd $D $x4, $x3\n$r = fptrunc $D $x5 to $T"));
   t.push_back(same("fmul_fadd", 3, kFloats, 3, "$x1 = fmul $T $z0, $z1\n$r = fadd $T $x1, $z2"));
+  t.back().f32_inside = true;
+  // Not `moves`: LLVM negates two f32 by an addition of CDNA3, which flushes.
   t.push_back(same("fneg", 6, kFloats, 1, "$r = fneg $T $h0"));
   t.push_back(same("fabs", 6, kFloats, 1, "$r = call $T @llvm.fabs.$M($T $0)"));
+  t.back().moves = true;
   t.push_back(same("copysign", 3, kFloats, 2, "$r = call $T @llvm.copysign.$M($T $0, $T $f1)"));
+  t.back().moves = true;
   t.back().broken = kRdna3, t.back().broken_levels = 0b1110, t.back().broken_kinds = b16 | f16;
   // LLVM takes any NaN of it for any other: none comes out.
   t.push_back(same("sqrt", 2, kFloats, 1,

@@ -54,12 +54,15 @@ void add_conversions(std::vector<Operation>& t) {
       "$x3 = select $L $x2, $A $0, $A zeroinitializer\n$x4 = fpext $A $x3 to double\n"
       "$r = call i32 @fz_exponent(double $x4)";
   t.push_back(special("bitcast", 8, kInts | kFloats, 1, "$r = bitcast $A $c0 to $T"));
+  t.back().moves = true;
 
   // $P: a predicate, chosen by the first immediate.
   t.push_back(special("icmp", 10, kBool, 2, "$r = icmp $P $A $0, $1"));
   t.push_back(special("fcmp", 8, kBool, 2, "$r = fcmp $P $A $j0, $j1"));
   t.push_back(special("select", 12, kAllKinds, 3, "$r = select $A $0, $T $1, $T $2"));
+  t.back().moves = true;
   t.push_back(special("select_vector", 4, kAllKinds, 3, "$r = select $A $0, $T $1, $T $2"));
+  t.back().moves = true;
   // Both kinds of NaN or none: which of them an operation gives is open. The other eight classes are the immediate.
   t.push_back(special("fpclass", 3, kBool, 1, "$r = call $T @llvm.is.fpclass.$N($A $0, i32 $#0)"));
   const char* ldexp = "$r = call $T @llvm.ldexp.$M.$Z($T $0, $E $1)";
@@ -69,6 +72,7 @@ void add_conversions(std::vector<Operation>& t) {
 }
 
 void add_vectors(std::vector<Operation>& t) {
+  const std::size_t before = t.size();
   t.push_back(special("extract", 6, kAllKinds, 1, "$r = extractelement $A $0, i32 $#0"));
   t.push_back(special("extract_at", 3, kAllKinds, 2, "$x1 = urem i32 $1, $#0\n$r = extractelement $A $0, i32 $x1"));
   t.push_back(special("insert", 4, kAllKinds, 2, "$r = insertelement $T $0, $B $h1, i32 $#0"));
@@ -76,6 +80,7 @@ void add_vectors(std::vector<Operation>& t) {
                       "$x0 = lshr i32 $2, 8\n$x1 = urem i32 $x0, $#0\n$r = insertelement $T $0, $B $1, i32 $x1"));
   t.push_back(special("shuffle", 6, kAllKinds, 2, "$r = shufflevector $A $0, $A $1, $U"));
   t.push_back(special("build", 6, kAllKinds, 0, ""));
+  for (std::size_t i = before; i < t.size(); ++i) t[i].moves = true;
   for (const char* name : {"reduce_add", "reduce_mul", "reduce_and", "reduce_or", "reduce_xor", "reduce_smax",
                            "reduce_smin", "reduce_umax", "reduce_umin"}) {
     const std::string what = std::string(name).substr(7);

@@ -17,6 +17,7 @@ int total_bits(Type t) { return t.bits() * t.lanes; }
 
 Generator::Generator(std::uint64_t seed, std::uint64_t number) : random_(seed, number) {
   program_.seed = seed, program_.number = number;
+  program_.flushes = number % 8 == 5;
   const int where = random_.below(10);
   program_.configurations = where < 7 ? kAllChips : where == 7 ? kRdna3 : where == 8 ? kGfx942 : kRdna3 & kWave64;
   across_ = random_.percent(45);
@@ -27,6 +28,10 @@ Generator::Generator(std::uint64_t seed, std::uint64_t number) : random_(seed, n
                                          Kind::f16, Kind::f16, Kind::f32, Kind::f32, Kind::bf16, Kind::f64};
     palette_.push_back(random_.pick(kinds));
   }
+  if (program_.flushes) {
+    std::ranges::replace(palette_, Kind::bf16, Kind::f32);
+    palette_.push_back(Kind::f32);
+  }
   widths_ = {1};
   if (vectors_)
     for (int n = random_.between(1, 3); n > 0; --n)
@@ -35,6 +40,7 @@ Generator::Generator(std::uint64_t seed, std::uint64_t number) : random_(seed, n
   for (int i = 0; i < kScalars; ++i) program_.scalars.push_back(interesting(i % 2 ? Kind::i64 : Kind::i32, random_));
   for (const Operation& o : operations()) {
     if (o.weight == 0 || (o.across && !across_) || (program_.configurations & ~o.chips) != 0) continue;
+    if (program_.flushes && o.f32_inside) continue;
     for (int i = 0; i < o.weight; ++i) usable_.push_back(&o);
   }
 }
@@ -184,7 +190,7 @@ void Generator::apply(const Operation& o) {
     const bool grows = name == "zext" || name == "sext" || name == "fpext",
                shrinks = name == "trunc" || name == "fptrunc";
     const bool product = from.kind == Kind::f32 && type.kind == Kind::f16;  // see fptrunc_product
-    if (!type.in(o.kinds) || (name == "fptrunc" && product) || total_bits(type) > 256 ||
+    if (!type.in(o.kinds) || is_barred(type) || (name == "fptrunc" && product) || total_bits(type) > 256 ||
         (grows && type.bits() <= from.bits()) || (shrinks && type.bits() >= from.bits()))
       return;
     arguments.push_back(need(from, uniform));
@@ -238,7 +244,8 @@ void Generator::bitcast(const Operation& o, bool uniform) {
   std::vector<Type> fitting;
   for (Kind k : {Kind::i8, Kind::i16, Kind::i32, Kind::i64, Kind::f16, Kind::bf16, Kind::f32, Kind::f64})
     for (int lanes : {1, 2, 3, 4, 8})
-      if (const Type t{k, static_cast<std::uint8_t>(lanes)}; t != from && total_bits(t) == total_bits(from))
+      if (const Type t{k, static_cast<std::uint8_t>(lanes)};
+          t != from && total_bits(t) == total_bits(from) && !is_barred(t))
         fitting.push_back(t);
   if (!fitting.empty()) add(o, random_.pick(fitting), {need(from, uniform)}, {});
 }

@@ -13,6 +13,8 @@ class Generator {
   Program run();
 
  private:
+  /// LLVM computes with bf16 as f32, and flushes its denormals where it need not.
+  bool is_barred(Type type) const { return program_.flushes && type.kind == Kind::bf16; }
   int new_value(Type type, bool uniform);
   int add(const Operation& o, Type type, std::vector<int> arguments, std::vector<std::int64_t> immediates);
   int add_known(const char* name, Type type, bool uniform);

@@ -116,7 +116,7 @@ void add_dpp(std::vector<Operation>& t) {
                "$r = select i1 $x7, i32 $1, i32 5",
                true}}) {
     Operation f = o;
-    f.name = name, f.weight = 1;
+    f.name = name, f.weight = 1, f.f32_inside = std::string_view(use).find("float") != std::string_view::npos;
     const std::string masks = bound ? "i32 15, i32 15, i1 true)" : "i32 $#1, i32 $#2, i1 false)";
     f.amd = std::string("$x20 = xor i32 $0, %item\n$x4 = call i32 @llvm.amdgcn.update.dpp.i32(i32 ") + old +
             ", i32 $x20, i32 $#0, " + masks + "\n" + use;

@@ -175,9 +175,11 @@ void add_float(std::vector<Operation>& t) {
   t.push_back(fixed("mul_legacy", f32, {f32, f32},
                     "$x1 = call float @llvm.amdgcn.fmul.legacy(float $0, float $1)\n" + zero,
                     "$x1 = call float @fz_mul_legacy(float $0, float $1)\n" + zero));
+  t.back().f32_inside = true;
   t.push_back(fixed("fma_legacy", f32, {f32, f32, f32},
                     "$x1 = call float @llvm.amdgcn.fma.legacy(float $0, float $1, float $2)\n" + zero,
                     "$x1 = call float @fz_fma_legacy(float $0, float $1, float $2)\n" + zero, kRdna3));
+  t.back().f32_inside = true;
   t.push_back(fixed("cvt_pkrtz", v2f16, {f32, f32}, "$r = call <2 x half> @llvm.amdgcn.cvt.pkrtz(float $k0, float $k1)",
                     "$x1 = call i32 @fz_cvt_pkrtz(float $k0, float $k1)\n$r = bitcast i32 $x1 to <2 x half>"));
   t.back().weight = 3;

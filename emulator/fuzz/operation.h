@@ -60,6 +60,8 @@ struct Operation {
   bool whole_wave = false;         // defined only where all lanes are active
   bool uniform_result = false;
   bool unknown_argument = false;  // the first one must be nothing that LLVM can compute
+  bool moves = false;             // floats pass through it bit by bit
+  bool f32_inside = false;        // its text computes with f32 that are neither arguments nor result
 };
 
 const std::vector<Operation>& operations();

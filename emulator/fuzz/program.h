@@ -65,6 +65,7 @@ struct Program {
   std::vector<std::uint64_t> scalars;
   unsigned configurations = 0;  // where it can run
   int private_arrays = 0, shared_bytes = 0;
+  bool flushes = false;  // f32 denormals are zeros of their sign for all arithmetic
 };
 
 }  // namespace wavetile::fuzz

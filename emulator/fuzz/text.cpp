@@ -28,12 +28,16 @@ std::string write(const std::vector<const Program*>& programs, Side side) {
   if (side == Side::host)
     for (const Definition& d : definitions()) out += fmt::format("declare {}\n", d.declaration);
   for (const Program* p : programs) out += Writer(*p, side).function();
-  out += side == Side::amd
-             ? "attributes #0 = { nounwind \"amdgpu-flat-work-group-size\"=\"64,64\" "
-               "\"uniform-work-group-size\"=\"true\" \"amdgpu-implicitarg-num-bytes\"=\"0\" }\n"
-               "!0 = !{}\n!llvm.module.flags = !{!1}\n!1 = !{i32 1, !\"amdhsa_code_object_version\", i32 500}\n"
-             : "attributes #0 = { nounwind }\n";
-  return out;
+  if (side == Side::host) return out + "attributes #0 = { nounwind }\n";
+  const std::string_view kernel =
+      "nounwind \"amdgpu-flat-work-group-size\"=\"64,64\" \"uniform-work-group-size\"=\"true\" "
+      "\"amdgpu-implicitarg-num-bytes\"=\"0\"";
+  return out + fmt::format(
+                   "attributes #0 = {{ {0} }}\n"
+                   "attributes #1 = {{ {0} \"denormal-fp-math-f32\"=\"preserve-sign,preserve-sign\" }}\n"
+                   "!0 = !{{}}\n!llvm.module.flags = !{{!1}}\n"
+                   "!1 = !{{i32 1, !\"amdhsa_code_object_version\", i32 500}}\n",
+                   kernel);
 }
 
 std::string Writer::function() {
@@ -52,8 +56,8 @@ void Writer::entry() {
         "@{0}.lds = internal addrspace(3) global [{1} x i8] poison, align 64\n"
         "define protected amdgpu_kernel void @{0}(ptr addrspace(1) noalias readonly %in, ptr addrspace(1) noalias "
         "readonly "
-        "%uniform, ptr addrspace(1) %own.all, ptr addrspace(1) %shared, ptr addrspace(1) %out.all, {2}) #0 {{\n",
-        f, kLdsBytes, scalars);
+        "%uniform, ptr addrspace(1) %own.all, ptr addrspace(1) %shared, ptr addrspace(1) %out.all, {2}) #{3} {{\n",
+        f, kLdsBytes, scalars, int{program_.flushes});
     label("entry");
     line("%item = call i32 @llvm.amdgcn.workitem.id.x()");
     line("%group = call i32 @llvm.amdgcn.workgroup.id.x()");
@@ -113,6 +117,7 @@ void Writer::collect_constants(const Block& b) {
 }
 
 std::string Writer::value(int number) const {
+  if (const auto f = flushed_.find(number); f != flushed_.end()) return f->second;
   const auto c = constants_.find(number);
   return c != constants_.end() ? c->second : fmt::format("%v{}", number);
 }
@@ -128,8 +133,10 @@ void Writer::block(const Block& b) {
 void Writer::statement(const Statement& s) {
   made_.clear();
   const std::string_view n = s.operation->name;
-  if (!s.operation->amd.empty())
-    return expand(side_ == Side::host && !s.operation->host.empty() ? s.operation->host : s.operation->amd, s);
+  if (!s.operation->amd.empty()) {
+    const std::string& t = side_ == Side::host && !s.operation->host.empty() ? s.operation->host : s.operation->amd;
+    return program_.flushes && !s.operation->moves ? expand_flushed(t, s) : expand(t, s);
+  }
   if (n == "constant") return;
   if (n == "item" || n == "group") return line(fmt::format("%v{} = add i32 %{}, 0", s.value, n));
   if (n == "scalar") return line(fmt::format("%v{} = add {} %s{}, 0", s.value, text(s.type), s.immediates[0]));
@@ -175,6 +182,34 @@ void Writer::expand(const std::string& text, const Statement& s) {
   line(so_far);
 }
 
+void Writer::expand_flushed(const std::string& text, const Statement& s) {
+  for (int a : s.arguments) {
+    const Type t = program_.types[static_cast<std::size_t>(a)];
+    if (t.kind != Kind::f32 || flushed_.contains(a)) continue;
+    const std::string to = name(s, fmt::format("flushed{}", a));
+    flush(to, t, value(a));
+    flushed_[a] = to;
+  }
+  const bool result = s.type.kind == Kind::f32;
+  if (result) flushed_[s.value] = name(s, "unflushed");
+  expand(text, s);
+  flushed_.clear();
+  if (result) flush(fmt::format("%v{}", s.value), s.type, name(s, "unflushed"));
+}
+
+void Writer::flush(const std::string& to, Type type, const std::string& from) {
+  const std::string t = fuzz::text(type), bits = fuzz::text(type.as_int());
+  if (side_ == Side::amd)
+    return line(fmt::format("{} = call {} @llvm.canonicalize.{}({} {})", to, t, mangled(type), t, from));
+  const auto all = [&](std::uint64_t b) { return literal(type.as_int(), std::vector<std::uint64_t>(type.lanes, b)); };
+  line(fmt::format("{}.b = bitcast {} {} to {}", to, t, from, bits));
+  line(fmt::format("{0}.e = and {1} {0}.b, {2}", to, bits, all(0x7f800000)));
+  line(fmt::format("{0}.s = and {1} {0}.b, {2}", to, bits, all(0x80000000)));
+  line(fmt::format("{0}.t = icmp eq {1} {0}.e, zeroinitializer", to, bits));
+  line(fmt::format("{0}.i = select {1} {0}.t, {2} {0}.s, {2} {0}.b", to, fuzz::text(type.with(Kind::i1)), bits));
+  line(fmt::format("{0} = bitcast {1} {0}.i to {2}", to, bits, t));
+}
+
 std::string Writer::marked(const std::string& text_of, std::size_t& at, const Statement& s) {
   const char mark = text_of[at++];
   const Type type = s.type;
@@ -189,7 +224,7 @@ std::string Writer::marked(const std::string& text_of, std::size_t& at, const St
   const std::uint64_t top = std::uint64_t{1} << (type.bits() - 1);
   switch (mark) {
     case 'r':
-      return fmt::format("%v{}", s.value);
+      return value(s.value);
     case 'x':
       return name(s, std::to_string(number()));
     case '#':

@@ -27,6 +27,10 @@ class Writer {
   void statement(const Statement& s);
   /// Writes an operation's text (see operation.h).
   void expand(const std::string& text, const Statement& s);
+  /// The same with f32 arguments and results flushed. Where a function flushes, LLVM may do so at each step or not, and
+  /// has to only in llvm.canonicalize; with that around each step it makes no difference.
+  void expand_flushed(const std::string& text, const Statement& s);
+  void flush(const std::string& to, Type type, const std::string& from);
   /// What `mark`, the text at `at`, stands for; moves `at` behind it.
   std::string marked(const std::string& text, std::size_t& at, const Statement& s);
   std::string argument(const Statement& s, std::size_t i, char how);
@@ -57,8 +61,9 @@ class Writer {
   const Side side_;
   std::string out_, at_;  // the text so far, the label that it is in
   std::map<int, std::string> constants_;
-  std::set<int> computed_, risky_;  // of constants alone; those, and constants with zeros
-  std::set<std::string> made_;      // helper values of the statement being written
+  std::set<int> computed_, risky_;      // of constants alone; those, and constants with zeros
+  std::set<std::string> made_;          // helper values of the statement being written
+  std::map<int, std::string> flushed_;  // its arguments, its result
 };
 
 /// Whether lanes meet in it.
