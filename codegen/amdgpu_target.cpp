@@ -39,8 +39,9 @@ constexpr AmdChip chips[] = {
 constexpr const char* triple = "amdgcn-amd-amdhsa";
 
 // The layouts of the matrix instructions on factors of 16 bits: {row or column, k} of A and B, {row, column} of C.
-// GFX11 keeps A and B twice ('WMMA', RDNA3 ISA 7.9); GFX12 each half of k in one half of the lanes (RDNA4 ISA 7.12);
-// CDNA deals k by fours to the quarters of the wave ('Matrix Arithmetic', CDNA3 ISA 7.1).
+// GFX11 keeps A and B twice ('WMMA', RDNA3 ISA 7.9); GFX12 deals k to two halves of the lanes (RDNA4 ISA 7.12: by
+// fours; here by eights, so that a lane's are consecutive: the order of k is ours); CDNA deals k by fours to the
+// quarters of the wave ('Matrix Arithmetic', CDNA3 ISA 7.1).
 struct Fragments {
   Bases factor_reg, factor_lane, result_reg, result_lane;
 };

@@ -1,5 +1,6 @@
 // From a schedule's names to block sizes, with errors that name the kernel's line.
 #include <algorithm>
+#include <limits>
 
 #include <fmt/format.h>
 
@@ -132,16 +133,17 @@ Graph apply_schedule(const Graph& g, const Schedule& s, const Signature& sig, co
   for (size_t i = 0; i < out.ranges.size(); ++i) {
     RangeInfo& r = out.ranges[i];
     auto given = s.tile.find(r.name);
-    auto extent = r.hi ? g.extent(static_cast<RangeId>(i)) : std::nullopt;
+    constexpr int64_t unknown = std::numeric_limits<int64_t>::min();
+    const int64_t extent = r.hi ? g.extent(static_cast<RangeId>(i)).value_or(unknown) : unknown;
     if (r.kind == RangeKind::whole) {
       if (!r.hi) continue;  // nothing uses it
-      if (!extent)
+      if (extent == unknown)
         throw Error(
             r.loc,
             fmt::format("range '{}' of kernel '{}' is whole, and its extent is not known when the kernel is "
                         "compiled; give that dimension in the signature, or make the range serial and fold over it",
                         r.name, g.name));
-      r.tile = static_cast<int>(std::max<int64_t>(1, *extent));
+      r.tile = static_cast<int>(std::max<int64_t>(1, extent));
     } else if (r.tile > 0) {
       if (given != s.tile.end() && given->second != r.tile)
         throw Error(r.loc, fmt::format("the schedule gives range '{}' of kernel '{}' a tile of {}; the kernel makes it "
@@ -153,7 +155,7 @@ Graph apply_schedule(const Graph& g, const Schedule& s, const Signature& sig, co
       r.tile = flat && static_cast<RangeId>(i) == inner ? caps.lanes * s.warps * (caps.simd ? 4 : 2) : 1;
     } else {
       r.tile = score[i] > 0 ? caps.lanes * 2 : 4;
-      r.tile = std::min(r.tile, ceil_power(extent.value_or(r.tile)));
+      if (extent != unknown) r.tile = std::min(r.tile, ceil_power(extent));
     }
   }
   return out;

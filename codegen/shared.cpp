@@ -105,7 +105,7 @@ LValue* Lowering::place(Places& p, int reg) {
 // ---- tiles
 
 namespace {
-// Registers by the access that they are part of: the first one's number, then each in its place.
+// Registers by the access that they are part of, each in its place; there is one for each (solve_swizzle).
 std::vector<std::vector<int>> accesses(const Swizzle& s, const Layout& l, int vector) {
   std::map<int, std::vector<int>> groups;
   for (int r = 0; r < l.registers(); ++r) {
@@ -115,7 +115,11 @@ std::vector<std::vector<int>> accesses(const Swizzle& s, const Layout& l, int ve
     group[static_cast<size_t>(at % vector)] = r;
   }
   std::vector<std::vector<int>> all;
-  for (auto& [at, regs] : groups) all.push_back(regs);
+  for (auto& [at, regs] : groups) {
+    if (std::find(regs.begin(), regs.end(), -1) != regs.end())
+      throw InternalError("shared memory: a layout lacks elements of a wide access");
+    all.push_back(regs);
+  }
   return all;
 }
 }  // namespace

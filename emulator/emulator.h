@@ -38,6 +38,8 @@ struct Options {
   /// kernel that waits for 10 s is told of on standard error and goes on.
   void let_host_answer();
 
+  bool reorder =
+      false;            // of the HSA shell: packets without the barrier bit go before those that they need not wait for
   bool strict = false;  // of shells: the process ends with kStrictStatus if a kernel was reported or something leaked
 
   /// Reads the options from text as in $WAVETILE_EMULATOR: "gfx942,cus=4,memory=8G,checks,stale,counters,threads=2".

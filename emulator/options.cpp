@@ -18,7 +18,7 @@ std::string known_words() {
   for (const Chip& c : chips()) chip_names += std::string(c.name) + ", ";
   return "the words are " + chip_names +
          "cus=N, memory=N[K|M|G|T], threads=N, max-instructions=N, deadlock=SECONDS, seed=N, "
-         "checks, stale, counters, strict";
+         "checks, stale, counters, reorder, strict";
 }
 
 [[noreturn]] void refuse(std::string_view word, std::string_view why) {
@@ -80,7 +80,7 @@ Options Options::parse(const std::string& text) {
     } else if (has_value && name == "seed") {
       o.seed = number(word, value, 0, std::numeric_limits<std::uint64_t>::max());
     } else if (!flag("checks", o.checks) && !flag("stale", o.stale) && !flag("counters", o.counters) &&
-               !flag("strict", o.strict)) {
+               !flag("reorder", o.reorder) && !flag("strict", o.strict)) {
       refuse(word, "unknown");
     }
   }

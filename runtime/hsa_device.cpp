@@ -250,10 +250,10 @@ class HsaDevice : public Device {
   DeviceInfo info() const override { return info_of(name_, *system_, agent_); }
   int threads() const override { return threads_; }
   bool host_memory() const override { return agent_.apu && agent_.shared; }
-  BufferPtr allocate(size_t bytes) override { return std::make_shared<HsaBuffer>(system_, agent_, bytes); }
+  BufferPtr allocate(size_t bytes) override { return hsa::make_held<HsaBuffer>(system_, system_, agent_, bytes); }
   BufferPtr borrow(void* data, size_t bytes) override {
     check_borrowed(data);
-    return agent_.apu ? std::make_shared<LockedBuffer>(system_, agent_, data, bytes) : nullptr;
+    return agent_.apu ? hsa::make_held<LockedBuffer>(system_, system_, agent_, data, bytes) : nullptr;
   }
   void write(const Buffer& to, size_t offset, const void* from, size_t bytes) override {
     check_copy(to, offset, bytes);
@@ -274,7 +274,7 @@ class HsaDevice : public Device {
       copier_.to_host(to, at, bytes);
   }
   ModulePtr load(CompiledKernel k) override {
-    return std::make_shared<HsaModule>(std::move(k), system_, agent_, caps_of(*target_).lanes);
+    return hsa::make_held<HsaModule>(system_, std::move(k), system_, agent_, caps_of(*target_).lanes);
   }
   std::unique_ptr<Queue> queue() override { return std::make_unique<hsa::AqlQueue>(system_, agent_, patience_); }
 

@@ -95,13 +95,13 @@ class AqlQueue::AqlRecording : public Recording {
       kernels_.push_back(&k);
     }
   }
-  // Until its kernels are done they read its arguments: one that hangs until its queue is gone.
+  // Until its kernels are done they read its arguments.
   ~AqlRecording() override {
     try {
       if (queue_.broken_.empty()) queue_.wait();
     } catch (const Error&) {  // whoever wanted the results has waited for them
     }
-    if (!queue_.broken_.empty()) queue_.still_read_.push_back(std::move(arguments_));
+    queue_.system_->release(arguments_.release());
   }
   void run() override { queue_.append(packets_, kernels_); }
 
@@ -125,6 +125,9 @@ AqlQueue::AqlQueue(std::shared_ptr<System> system, const Agent& agent, double pa
     check(api.hsa_queue_create(agent.handle, std::min(kPackets, agent.queue_packets), HSA_QUEUE_TYPE_SINGLE, note_error,
                                this, UINT32_MAX, UINT32_MAX, &queue_),
           "hsa_queue_create");
+    if (queue_->size < 2)
+      throw Error(fmt::format("{}: a queue of {} packets; it needs one for a kernel and one that ends a wait",
+                              agent.product, queue_->size));
     check(api.hsa_signal_create(0, 0, nullptr, &done_), "hsa_signal_create");
     arguments_.emplace(*system_, agent, kArgumentBytes);
   } catch (...) {
@@ -142,14 +145,14 @@ AqlQueue::~AqlQueue() {
   release();
 }
 
-// The queue goes first: then nothing reads the arguments any more.
+// The queue goes first: then nothing reads the arguments any more, and nothing hangs.
 void AqlQueue::release() {
   const Api& api = system_->api();
   if (queue_) api.hsa_queue_destroy(queue_);
   if (done_.handle != 0) api.hsa_signal_destroy(done_);
   for (hsa_signal_t s : signals_) api.hsa_signal_destroy(s);
   arguments_.reset();
-  still_read_.clear();
+  if (!broken_.empty()) system_->end_hang();
 }
 
 // Called on a thread of the runtime.
@@ -307,6 +310,7 @@ std::string AqlQueue::where() const {
 
 void AqlQueue::give_up(const std::string& why) {
   broken_ = why;
+  system_->begin_hang();
   system_->api().hsa_queue_inactivate(queue_);
   throw Error(broken_);
 }

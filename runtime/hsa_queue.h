@@ -96,10 +96,9 @@ class AqlQueue : public Queue {
   hsa_queue_t* queue_ = nullptr;
   hsa_signal_t done_{};
   std::optional<ArgumentBlock> arguments_;
-  std::vector<std::unique_ptr<ArgumentBlock>> still_read_;  // of recordings that are gone, by a kernel that hangs
-  uint64_t written_ = 0;                                    // packets, ever
-  uint64_t announced_ = 0;                                  // of these, those that the doorbell was rung for
-  uint64_t first_ = 0;                                      // of the launches since the last wait
+  uint64_t written_ = 0;    // packets, ever
+  uint64_t announced_ = 0;  // of these, those that the doorbell was rung for
+  uint64_t first_ = 0;      // of the launches since the last wait
   std::vector<const LoadedKernel*> running_;
   bool timed_ = false;
   std::vector<hsa_signal_t> signals_;  // of timed launches since the last wait; kept

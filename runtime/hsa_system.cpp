@@ -64,6 +64,28 @@ System::System(std::shared_ptr<const Api> api) : api_(std::move(api)) {
 
 System::~System() { api_->hsa_shut_down(); }
 
+void System::begin_hang() {
+  const std::lock_guard lock(hanging_mutex_);
+  ++hanging_;
+}
+
+void System::end_hang() {
+  std::vector<std::function<void()>> all;
+  {
+    const std::lock_guard lock(hanging_mutex_);
+    if (--hanging_ == 0) all.swap(later_);
+  }
+  for (const auto& f : all) f();
+}
+
+void System::when_none_hangs(std::function<void()> f) {
+  {
+    const std::lock_guard lock(hanging_mutex_);
+    if (hanging_ > 0) return later_.push_back(std::move(f));
+  }
+  f();
+}
+
 std::string System::version() const {
   uint16_t major = 0, minor = 0;
   api_->check(api_->hsa_system_get_info(HSA_SYSTEM_INFO_VERSION_MAJOR, &major), "hsa_system_get_info");

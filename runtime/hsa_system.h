@@ -4,8 +4,11 @@
 
 #include <atomic>
 #include <cstdint>
+#include <functional>
 #include <memory>
+#include <mutex>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "runtime/hsa_api.h"
@@ -50,7 +53,17 @@ class System {
   /// The address at which a GPU faulted last; 0: none did.
   uint64_t fault_address() const { return fault_.load(); }
 
+  /// A queue was given up whose kernels may still run, and it is gone.
+  void begin_hang();
+  void end_hang();
+  /// Deletes what kernels that hang may use, once none does any more: now, as a rule.
+  template <class T>
+  void release(T* p) {
+    when_none_hangs([p] { delete p; });
+  }
+
  private:
+  void when_none_hangs(std::function<void()> f);
   explicit System(std::shared_ptr<const Api> api);
   void find_agents();
   Agent describe(hsa_agent_t handle) const;
@@ -68,6 +81,15 @@ class System {
   hsa_amd_memory_pool_t kernarg_{};
   uint64_t host_bytes_ = 0, frequency_ = 0;
   std::atomic<uint64_t> fault_{0};
+  std::mutex hanging_mutex_;
+  int hanging_ = 0;  // queues
+  std::vector<std::function<void()>> later_;
 };
+
+/// What goes with its last owner, but not before kernels that hang.
+template <class T, class... A>
+std::shared_ptr<T> make_held(const std::shared_ptr<System>& system, A&&... arguments) {
+  return {new T(std::forward<A>(arguments)...), [system](T* p) { system->release(p); }};
+}
 
 }  // namespace wavetile::hsa

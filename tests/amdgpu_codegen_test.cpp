@@ -9,6 +9,7 @@
 #include "codegen/compile.h"
 #include "codegen/testing/amdgpu_probe.h"
 #include "tests/support/asm.h"
+#include "tests/support/errors.h"
 #include "tests/support/temp_dir.h"
 
 namespace wavetile {
@@ -284,16 +285,6 @@ TEST(Amdgpu, CompilingTwiceGivesTheSameCodeObject) {
   auto target = amdgpu_target("gfx1151");
   EXPECT_EQ(compile(s.kernel, s.signature, s.schedule, *target).object,
             compile(s.kernel, s.signature, s.schedule, *target).object);
-}
-
-template <class F>
-std::string error_of(F f) {
-  try {
-    f();
-  } catch (const Error& e) {
-    return e.what();
-  }
-  return "no error";
 }
 
 TEST(Amdgpu, UnknownChipsAreErrors) {

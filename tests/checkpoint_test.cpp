@@ -1,5 +1,6 @@
 // Configs, safetensors files and checkpoints: what is read, and what each malformed file is told.
 #include "models/gpt2/checkpoint.h"
+#include "tests/support/errors.h"
 
 #include <gtest/gtest.h>
 
@@ -18,21 +19,6 @@ namespace fs = std::filesystem;
 using nlohmann::json;
 
 const fs::path kDemo = fs::path(WAVETILE_SOURCE_DIR) / "models/gpt2/demo";
-
-template <class F>
-std::string error_of(F&& f) {
-  try {
-    f();
-  } catch (const Error& e) {
-    return e.what();
-  }
-  return "(no error)";
-}
-
-void expect_contains(const std::string& text, const std::vector<std::string>& phrases) {
-  for (const std::string& phrase : phrases)
-    EXPECT_NE(text.find(phrase), std::string::npos) << "'" << phrase << "' is not in: " << text;
-}
 
 TEST(Config, ReadsDemo) {
   const Config c = read_config(kDemo / "config.json");

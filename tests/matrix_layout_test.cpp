@@ -142,5 +142,95 @@ TEST_P(MatrixLayouts, OperandsAreReadIn16Bytes) {
   }
 }
 
+// Where AMD's Matrix Instruction Calculator (github.com/ROCm/amd_matrix_instruction_calculator, -g) puts elements of A
+// [row, k], B [column, k] and D [row, column]: in half `half` (0 where elements have 32 bits) of register `reg`.
+struct Point {
+  char matrix;
+  int first, second;
+  int reg, half, lane;
+};
+struct Published {
+  std::vector<const char*> chips;
+  std::vector<Point> points;
+  bool k_in_order = true;
+};
+const std::vector<Published>& published() {
+  static const std::vector<Published> all{
+      {{"gfx90a", "gfx942"},  // v_mfma_f32_16x16x16bf16_1k, v_mfma_f32_16x16x16_f16, v_mfma_f32_16x16x16_bf16
+       {{'A', 0, 0, 0, 0, 0},
+        {'A', 3, 1, 0, 1, 3},
+        {'A', 6, 6, 1, 0, 22},
+        {'A', 5, 9, 0, 1, 37},
+        {'A', 15, 15, 1, 1, 63},
+        {'B', 3, 1, 0, 1, 3},
+        {'B', 6, 6, 1, 0, 22},
+        {'B', 5, 9, 0, 1, 37},
+        {'D', 0, 0, 0, 0, 0},
+        {'D', 1, 2, 1, 0, 2},
+        {'D', 3, 7, 3, 0, 7},
+        {'D', 10, 4, 2, 0, 36},
+        {'D', 15, 15, 3, 0, 63}}},
+      {{"gfx1100", "gfx1151"},  // v_wmma_f32_16x16x16_f16, v_wmma_f32_16x16x16_bf16, 32 lanes
+       {{'A', 0, 0, 0, 0, 0},
+        {'A', 0, 0, 0, 0, 16},
+        {'A', 3, 1, 0, 1, 3},
+        {'A', 3, 1, 0, 1, 19},
+        {'A', 6, 6, 3, 0, 22},
+        {'A', 5, 9, 4, 1, 21},
+        {'A', 15, 15, 7, 1, 31},
+        {'B', 3, 1, 0, 1, 19},
+        {'B', 6, 6, 3, 0, 6},
+        {'B', 6, 6, 3, 0, 22},
+        {'B', 5, 9, 4, 1, 21},
+        {'D', 0, 0, 0, 0, 0},
+        {'D', 1, 2, 0, 0, 18},
+        {'D', 3, 7, 1, 0, 23},
+        {'D', 10, 4, 5, 0, 4},
+        {'D', 15, 15, 7, 0, 31}}},
+      // The same for RDNA4, whose lanes take k by fours; the row here deals it by eights, which both factors do alike.
+      {{"gfx1201"},
+       {{'A', 0, 0, 0, 0, 0},
+        {'A', 3, 1, 0, 1, 3},
+        {'A', 6, 6, 1, 0, 22},
+        {'A', 5, 9, 2, 1, 5},
+        {'A', 15, 15, 3, 1, 31},
+        {'B', 3, 1, 0, 1, 3},
+        {'B', 6, 6, 1, 0, 22},
+        {'B', 5, 9, 2, 1, 5},
+        {'D', 0, 0, 0, 0, 0},
+        {'D', 1, 2, 1, 0, 2},
+        {'D', 3, 7, 3, 0, 7},
+        {'D', 10, 4, 2, 0, 20},
+        {'D', 15, 15, 7, 0, 31}},
+       false}};
+  return all;
+}
+
+TEST(MatrixRows, HoldTheirElementsWhereAmdSays) {
+  for (const Published& p : published())
+    for (const char* chip : p.chips) {
+      const auto target = amdgpu_target(chip);
+      ASSERT_FALSE(caps_of(*target).matrix.empty());
+      for (const MatrixUnit& u : caps_of(*target).matrix) {
+        std::map<int, int> k;  // AMD's, and the row's
+        for (const Point& x : p.points) {
+          SCOPED_TRACE(testing::Message()
+                       << chip << " " << u.name << ": " << x.matrix << "[" << x.first << "][" << x.second << "]");
+          const Layout& l = x.matrix == 'A' ? u.a : x.matrix == 'B' ? u.b : u.c;
+          const bool factor = x.matrix != 'D';
+          const Coord c = l.at(factor ? 2 * x.reg + x.half : x.reg, x.lane, 0);
+          EXPECT_EQ(c[0], x.first);
+          if (factor && !p.k_in_order)
+            EXPECT_EQ(k.emplace(x.second, c[1]).first->second, c[1]);
+          else
+            EXPECT_EQ(c[1], x.second);
+        }
+        std::set<int> different;
+        for (const auto& [amd, row] : k) different.insert(row);
+        EXPECT_EQ(different.size(), k.size());
+      }
+    }
+}
+
 }  // namespace
 }  // namespace wavetile

@@ -1,5 +1,6 @@
 // The tokenizer against ids that two other implementations agree on (tests/reference/tokenizer.py).
 #include "models/gpt2/tokenizer.h"
+#include "tests/support/errors.h"
 
 #include <gtest/gtest.h>
 
@@ -22,21 +23,6 @@ const fs::path kVocab = kRoot / "models/gpt2/vocab";
 const Tokenizer& tokenizer() {
   static const Tokenizer instance = Tokenizer::load(kVocab, "");
   return instance;
-}
-
-template <class F>
-std::string error_of(F&& f) {
-  try {
-    f();
-  } catch (const Error& e) {
-    return e.what();
-  }
-  return "(no error)";
-}
-
-void expect_contains(const std::string& text, const std::vector<std::string>& phrases) {
-  for (const std::string& phrase : phrases)
-    EXPECT_NE(text.find(phrase), std::string::npos) << "'" << phrase << "' is not in: " << text;
 }
 
 std::string utf8(uint32_t c) {

@@ -62,28 +62,45 @@ Packet* Queue::packet_at(std::uint64_t position) const {
 }
 
 // A packet is the processor's once the doorbell was rung for it or a later one and its header is no longer INVALID.
-bool Queue::ready() const {
-  const std::uint64_t position = read_index().load(std::memory_order_relaxed);
+bool Queue::ready(std::uint64_t position) const {
   if (runtime_.signals.rung(doorbell_) < static_cast<std::int64_t>(position)) return false;
   const std::uint16_t header = std::atomic_ref(packet_at(position)->header).load(std::memory_order_acquire);
   return packet_type(header) != HSA_PACKET_TYPE_INVALID;
 }
 
+// How many packets from this one on may be under way at a time: dispatches that do not wait for those before them. They
+// may end in any order, the last one before the first has begun.
+std::uint64_t Queue::together(std::uint64_t position) const {
+  const auto header = [&](std::uint64_t at) { return packet_at(at)->header; };
+  const auto dispatch = [&](std::uint64_t at) { return packet_type(header(at)) == HSA_PACKET_TYPE_KERNEL_DISPATCH; };
+  std::uint64_t count = 1;
+  if (!runtime_.emulator.options().reorder || !dispatch(position)) return count;
+  while (count < settings_.size && ready(position + count) && dispatch(position + count) &&
+         (header(position + count) >> HSA_PACKET_HEADER_BARRIER & 1) == 0)
+    ++count;
+  return count;
+}
+
 void Queue::loop() {
   while (true) {
-    runtime_.signals.waiters.wait([this] { return inactive_ || ready(); }, Waiters::Clock::time_point::max());
+    const std::uint64_t first = read_index().load(std::memory_order_relaxed);
+    runtime_.signals.waiters.wait([&] { return inactive_ || ready(first); }, Waiters::Clock::time_point::max());
     if (inactive_) return;
-    const std::uint64_t position = read_index().load(std::memory_order_relaxed);
-    if (const auto error = process(position)) {
-      inactive_ = true;
-      if (!stop_) fail(*error, position);
-      return;
+    const std::uint64_t count = together(first);
+    for (std::uint64_t position = first + count; position-- > first;) {
+      const auto next = position == first ? std::optional(first + count) : std::nullopt;
+      if (const auto error = process(position, next)) {
+        inactive_ = true;
+        if (!stop_) fail(*error, position);
+        return;
+      }
+      if (stop_) return;
     }
-    if (stop_) return;
   }
 }
 
-std::optional<PacketError> Queue::process(std::uint64_t position) try {
+// `next`: where the read index goes then, if this is the last of those under way.
+std::optional<PacketError> Queue::process(std::uint64_t position, std::optional<std::uint64_t> next) try {
   Packet packet;
   std::memcpy(&packet, packet_at(position), sizeof packet);
   if (auto error = check_packet(packet, runtime_.signals)) return error;
@@ -92,7 +109,7 @@ std::optional<PacketError> Queue::process(std::uint64_t position) try {
   if (auto error = dispatch ? launch(packet, position) : wait_for(packet)) return error;
   if (stop_) return std::nullopt;
   std::atomic_ref(packet_at(position)->header).store(HSA_PACKET_TYPE_INVALID, std::memory_order_release);
-  read_index().store(position + 1, std::memory_order_release);
+  if (next) read_index().store(*next, std::memory_order_release);
   const hsa_signal_t done = completion_signal(packet);
   if (done.handle == 0) return std::nullopt;
   if (amd_signal_t* s = runtime_.signals.find(done); s && profiling) {

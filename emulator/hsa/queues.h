@@ -1,5 +1,6 @@
-// Queues: a ring of 64-byte packets, two indices, and for queues of the GPU agent a thread that processes the packets
-// in order, each to its end before the next begins.
+// Queues: a ring of 64-byte packets, two indices, and for queues of the GPU agent a thread that processes the packets,
+// each to its end before another begins: in order, or (Options::reorder) in the order that HSA allows and a program
+// expects the least.
 #pragma once
 
 #include <hsa/amd_hsa_queue.h>
@@ -64,9 +65,10 @@ class Queue {
     return std::atomic_ref(const_cast<std::uint64_t&>(field));
   }
   Packet* packet_at(std::uint64_t position) const;
-  bool ready() const;
+  bool ready(std::uint64_t position) const;
+  std::uint64_t together(std::uint64_t position) const;
   void loop();
-  std::optional<PacketError> process(std::uint64_t position);
+  std::optional<PacketError> process(std::uint64_t position, std::optional<std::uint64_t> next);
   std::optional<PacketError> wait_for(const Packet& packet);
   std::optional<PacketError> launch(const Packet& packet, std::uint64_t position);
   void fail(const PacketError& error, std::uint64_t position);

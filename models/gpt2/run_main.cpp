@@ -152,7 +152,7 @@ void Run::fill_report(const Times& times, int tokens) {
   report_.load_seconds = files_seconds_ + model_->load_seconds();
   report_.compile_seconds = model_->compile_seconds();
   // What the host's threads reach says nothing about a GPU, whose memory they may not even see.
-  if ((!options_.quiet || options_.json) && !times.steps.empty() && device_->name() == "cpu")
+  if ((!options_.quiet || options_.json) && !times.steps.empty() && device_->info().cpus > 0)
     report_.read_gbytes = read_speed(*model_->weights().buffer, device_->threads());
 }
 

@@ -11,15 +11,15 @@ TEST(Options, Words) {
   EXPECT_EQ(none.chip->name, "gfx1151");
   EXPECT_EQ(none.memory_bytes, std::uint64_t{16} << 30);
   EXPECT_FALSE(none.checks || none.stale || none.counters || none.strict);
-  const Options all =
-      Options::parse("gfx942,cus=4,memory=8G,checks,stale,counters,threads=2,max-instructions=99,seed=7,strict");
+  const Options all = Options::parse(
+      "gfx942,cus=4,memory=8G,checks,stale,counters,threads=2,max-instructions=99,seed=7,reorder,strict");
   EXPECT_EQ(all.chip->name, "gfx942");
   EXPECT_EQ(all.compute_units, 4);
   EXPECT_EQ(all.memory_bytes, std::uint64_t{8} << 30);
   EXPECT_EQ(all.threads, 2);
   EXPECT_EQ(all.max_instructions, 99u);
   EXPECT_EQ(all.seed, 7u);
-  EXPECT_TRUE(all.checks && all.stale && all.counters && all.strict);
+  EXPECT_TRUE(all.checks && all.stale && all.counters && all.reorder && all.strict);
   EXPECT_FALSE(none.deadlock_seconds.has_value());
   Options never = Options::parse("deadlock=0");
   EXPECT_EQ(never.deadlock_seconds, 0u);

@@ -8,6 +8,7 @@
 
 #include "golden.h"
 #include "models/gpt2/vocabulary.h"
+#include "tests/support/errors.h"
 
 namespace wavetile {
 namespace {
@@ -20,16 +21,6 @@ std::vector<int32_t> some_ids(size_t n) {
   std::vector<int32_t> ids;
   for (size_t i = 0; i < n; ++i) ids.push_back(static_cast<int32_t>((i * i * 7919 + i * 31 + 464) % 50257));
   return ids;
-}
-
-template <class F>
-std::string error_of(F&& f) {
-  try {
-    f();
-  } catch (const Error& e) {
-    return e.what();
-  }
-  return "no error";
 }
 
 class Generate : public testing::Test {

@@ -11,6 +11,7 @@
 
 #include "models/gpt2/model.h"
 #include "models/gpt2/tokenizer.h"
+#include "tests/support/errors.h"
 
 namespace wavetile {
 namespace {
@@ -129,16 +130,6 @@ INSTANTIATE_TEST_SUITE_P(DTypes, Threads, testing::Values(DType::f32, DType::bf1
                          [](const auto& param_info) { return std::string(name_of(param_info.param)); });
 
 // ------------------------------------------------------------------------------------------- limits and errors
-
-template <class F>
-std::string error_of(F&& f) {
-  try {
-    f();
-  } catch (const Error& e) {
-    return e.what();
-  }
-  return "no error";
-}
 
 TEST(Positions, AllOfThemInOnePassAndOneByOne) {
   Model model = load(kDemo, DType::f32);

@@ -8,53 +8,19 @@
 #include "runtime/compiler.h"
 #include "runtime/device.h"
 #include "runtime/program.h"
+#include "tests/hsa/device_fixture.h"
 
 namespace wavetile {
 namespace {
 
 using testing::HasSubstr;
 
-template <class F>
-std::string error_of(F&& f) {
-  try {
-    f();
-  } catch (const Error& e) {
-    return e.what();
-  }
-  return "no error";
-}
-
-// Opened anew in each test; what the emulator prints when it is shut down is the test's.
-class Hsa : public testing::TestWithParam<const char*> {
+class Hsa : public OnTheEmulator, public testing::WithParamInterface<const char*> {
  protected:
   void SetUp() override {
     setenv("WAVETILE_EMULATOR", (std::string(GetParam()) + ",checks").c_str(), 1);
     device_ = Device::open("hsa:emulated");
   }
-  void TearDown() override {
-    buffers_.clear();
-    testing::internal::CaptureStderr();
-    device_.reset();
-    EXPECT_EQ(testing::internal::GetCapturedStderr(), farewell_);
-  }
-
-  TensorView tensor(const std::vector<float>& values) {
-    buffers_.push_back(device_->allocate(values.size() * 4));
-    device_->write(*buffers_.back(), 0, values.data(), values.size() * 4);
-    return buffers_.back()->view(DType::f32, {static_cast<int64_t>(values.size())});
-  }
-  std::vector<float> floats(size_t buffer, size_t count) {
-    std::vector<float> values(count);
-    device_->read(values.data(), *buffers_[buffer], 0, count * 4);
-    return values;
-  }
-  ModulePtr load(const Kernel& k, const std::vector<TensorView>& tensors) {
-    return device_->load(compile(k, signature_of(tensors), {}, device_->target()));
-  }
-
-  DevicePtr device_;
-  std::vector<BufferPtr> buffers_;
-  std::string farewell_;  // what the emulator has to say at the end
 };
 INSTANTIATE_TEST_SUITE_P(Chips, Hsa, testing::Values("gfx1151", "gfx1100", "gfx942"),
                          [](const auto& info) { return std::string(info.param); });

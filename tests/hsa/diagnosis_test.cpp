@@ -9,6 +9,7 @@
 #include "runtime/hsa_device.h"
 #include "runtime/hsa_diagnosis.h"
 #include "tests/hsa/counting_api.h"
+#include "tests/support/errors.h"
 #include "tests/support/process.h"
 #include "tests/support/temp_dir.h"
 
@@ -20,16 +21,6 @@ using hsa::Host;
 using testing::AllOf;
 using testing::HasSubstr;
 using testing::Not;
-
-template <class F>
-std::string error_of(F&& f) {
-  try {
-    f();
-  } catch (const Error& e) {
-    return e.what();
-  }
-  return "no error";
-}
 
 class Diagnosis : public testing::Test {
  protected:

@@ -85,6 +85,20 @@ TEST_P(HsaChecks, NothingIsReported) {
   }
 }
 
+// Launches that do not wait for one another, in the least expected order.
+class HsaReordered : public testing::TestWithParam<PlanKind> {};
+INSTANTIATE_TEST_SUITE_P(Model8M, HsaReordered, testing::Values(PlanKind::fused, PlanKind::unfused),
+                         [](const auto& info) { return std::string(name_of(info.param)); });
+
+TEST_P(HsaReordered, Tokens) {
+  setenv("WAVETILE_EMULATOR", "gfx1151,reorder,strict", 1);
+  Model model(Checkpoint(kDemo), Device::open("hsa:emulated"),
+              {.dtype = DType::f32, .plan = GetParam(), .kernels = {.enabled = false}});
+  const GoldenResult r = follow_golden(model, read_golden(kDemo), 1, 4);
+  EXPECT_EQ(r.failure, "");
+  EXPECT_EQ(r.steps, 4);
+}
+
 // What is read and written a byte or a few at a time goes through the device.
 TEST(HsaModel, SamplesAsTheCpuDoes) {
   setenv("WAVETILE_EMULATOR", "gfx1100,strict", 1);  // whose memory is not the host's

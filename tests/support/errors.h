@@ -1,4 +1,4 @@
-// Errors whose text begins with a line of the test.
+// What errors say; and those whose text begins with a line of the test.
 #pragma once
 
 #include <functional>
@@ -19,12 +19,17 @@ inline std::string error_of(const std::function<void()>& f) {
   }
   return "no error";
 }
+inline void expect_contains(const std::string& text, const std::vector<std::string>& phrases) {
+  for (const std::string& phrase : phrases)
+    EXPECT_NE(text.find(phrase), std::string::npos) << "'" << phrase << "' is not in: " << text;
+}
+
 inline std::string at(int line, const char* file = __builtin_FILE()) { return file + (":" + std::to_string(line)); }
 /// By reference: `line` is set while `text` is made.
 inline void expect(const std::string& text, const int& line, const std::vector<std::string>& phrases,
                    const char* file = __builtin_FILE()) {
   EXPECT_EQ(text.find(at(line, file) + ": "), 0u) << "line " << line << ", in\n" << text;
-  for (const std::string& p : phrases) EXPECT_NE(text.find(p), std::string::npos) << "no '" << p << "' in\n" << text;
+  expect_contains(text, phrases);
 }
 
 }  // namespace wavetile
