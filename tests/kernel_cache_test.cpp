@@ -6,7 +6,6 @@
 #include <gtest/gtest.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <atomic>
@@ -14,7 +13,6 @@
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
-#include <functional>
 #include <iterator>
 #include <random>
 #include <thread>
@@ -23,6 +21,7 @@
 #include "runtime/archive.h"
 #include "runtime/compiler.h"
 #include "runtime/program.h"
+#include "tests/support/child.h"
 
 namespace wavetile {
 namespace {
@@ -82,36 +81,6 @@ Outcome use(const CacheOptions& options, double factor = 2, const DumpTo& dump =
   o.right = works(compiler.get(scaled_sum(factor), signature(), kSplit), factor);
   o.stats = compiler.cache();
   return o;
-}
-
-// Runs `f` in a process of its own; gtest's expectations do not cross over, so it says what is wrong.
-std::string in_child(const std::function<std::string()>& f) {
-  int ends[2];
-  if (pipe(ends) != 0) return "no pipe";
-  pid_t child = fork();
-  if (child == 0) {
-    std::string problem;
-    try {
-      problem = f();
-    } catch (const std::exception& e) {
-      problem = e.what();
-    }
-    bool told = write(ends[1], problem.data(), problem.size()) == static_cast<ssize_t>(problem.size());
-    _exit(told ? 0 : 1);
-  }
-  close(ends[1]);
-  std::string said(1 << 12, 0);
-  ssize_t n = read(ends[0], said.data(), said.size());
-  said.resize(n > 0 ? static_cast<size_t>(n) : 0);
-  close(ends[0]);
-  int status = 0;
-  waitpid(child, &status, 0);
-  if (!WIFEXITED(status) || WEXITSTATUS(status) != 0) return "the process died of " + std::to_string(status);
-  return said;
-}
-// Root may write everywhere: what file modes forbid is tried as nobody.
-bool drop_rights() {
-  return geteuid() != 0 || (setresgid(65534, 65534, 65534) == 0 && setresuid(65534, 65534, 65534) == 0);
 }
 
 class KernelCacheTest : public testing::Test {
