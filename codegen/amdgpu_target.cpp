@@ -325,6 +325,67 @@ LaneValues AmdgpuTarget::reduce_lanes(Builder& b, const LaneValues& v, int bits,
   return x;
 }
 
+// ---- functions
+
+namespace {
+
+// v_exp_f32 is within 1 ulp, and 0 where the result is denormal: for exp2 that is what there is. For exp, 2^n is put in
+// last, and log2 e has two parts: 1.5 ulp, denormals too. A NaN gives any n in its bounds, and stays in the rest.
+LValue* exponential(Builder& b, LValue* x) {
+  constexpr double log2_e = 1.44269502162933349609, log2_e_rest = 1.92596299e-8, least = -160, most = 160;
+  auto number = [&](double v) { return llvm::ConstantFP::get(x->getType(), v); };
+  auto fma = [&](LValue* p, LValue* q, LValue* r) {
+    return b.CreateIntrinsic(llvm::Intrinsic::fma, {x->getType()}, {p, q, r});
+  };
+  LValue* n = b.CreateUnaryIntrinsic(llvm::Intrinsic::rint, b.CreateFMul(x, number(log2_e)));
+  n = b.CreateIntrinsic(llvm::Intrinsic::amdgcn_fmed3, {x->getType()}, {n, number(least), number(most)});
+  LValue* rest = fma(x, number(log2_e_rest), fma(x, number(log2_e), b.CreateFNeg(n)));
+  LValue* e = b.CreateIntrinsic(llvm::Intrinsic::amdgcn_exp2, {x->getType()}, {rest});
+  LValue* whole = b.CreateFPToSI(n, b.getInt32Ty());
+  return b.CreateIntrinsic(llvm::Intrinsic::ldexp, {x->getType(), b.getInt32Ty()}, {e, whole});
+}
+
+// v_rsq_f32 is within 1 ulp, and takes denormals for 0.
+LValue* reciprocal_root(Builder& b, LValue* x) {
+  auto number = [&](double v) { return llvm::ConstantFP::get(x->getType(), v); };
+  LValue* small = b.CreateFCmpOLT(x, number(0x1p-126));
+  LValue* scaled = b.CreateFMul(x, b.CreateSelect(small, number(0x1p24), number(1)));
+  LValue* root = b.CreateIntrinsic(llvm::Intrinsic::amdgcn_rsq, {x->getType()}, {scaled});
+  return b.CreateFMul(root, b.CreateSelect(small, number(0x1p12), number(1)));
+}
+
+// v_rcp_f32 is within 1 ulp and has no denormals, so that it is given the divisor's mantissa, and the dividend the
+// exponent: 1.5 ulp.
+LValue* quotient(Builder& b, LValue* x, LValue* y) {
+  llvm::Type* t = x->getType();
+  LValue* exponent = b.CreateIntrinsic(llvm::Intrinsic::amdgcn_frexp_exp, {b.getInt32Ty(), t}, {y});
+  LValue* mantissa = b.CreateIntrinsic(llvm::Intrinsic::amdgcn_frexp_mant, {t}, {y});
+  LValue* scaled = b.CreateIntrinsic(llvm::Intrinsic::ldexp, {t, b.getInt32Ty()}, {x, b.CreateNeg(exponent)});
+  return b.CreateFMul(scaled, b.CreateIntrinsic(llvm::Intrinsic::amdgcn_rcp, {t}, {mantissa}));
+}
+
+}  // namespace
+
+LValue* AmdgpuTarget::function(Builder& b, Fn fn, const std::vector<LValue*>& args) const {
+  switch (fn) {
+    case Fn::exp:
+      return exponential(b, args[0]);
+    case Fn::exp2:
+      return b.CreateIntrinsic(llvm::Intrinsic::amdgcn_exp2, {args[0]->getType()}, {args[0]});
+    case Fn::rsqrt:
+      return reciprocal_root(b, args[0]);
+    case Fn::div:
+      return quotient(b, args[0], args[1]);
+    case Fn::min:
+    case Fn::max:  // that give NaN for NaN
+      if (chip_.generation < 12) return nullptr;
+      return b.CreateBinaryIntrinsic(fn == Fn::min ? llvm::Intrinsic::minimum : llvm::Intrinsic::maximum, args[0],
+                                     args[1]);
+    default:
+      return nullptr;
+  }
+}
+
 // ---- matrix instructions
 
 LValue* AmdgpuTarget::matrix(Builder& b, const MatrixUnit& unit, LValue* first, LValue* second, LValue* c) const {
@@ -398,6 +459,15 @@ LValue* AmdgpuTarget::shared_memory(llvm::Module& m, Builder& b, int bytes) cons
   }
   memory->setName(name);
   return memory;
+}
+
+// Memory instructions add a lane's 32 bits to 64 bits of scalars. Instruction selection sees that where the extension
+// stands beside the access: moved out of a loop, or into an induction variable, it would cost the lanes two additions
+// with carry for each access. What nothing is known of stays where it is; no instruction comes of it.
+LValue* AmdgpuTarget::lane_address(Builder& b, LValue* base, LValue* bytes) const {
+  auto* local = llvm::PointerType::get(b.getContext(), 3);  // of 32 bits
+  LValue* kept = b.CreateLaunderInvariantGroup(b.CreateIntToPtr(bytes, local));
+  return Target::lane_address(b, base, b.CreatePtrToInt(kept, b.getInt32Ty()));
 }
 
 // ---- code

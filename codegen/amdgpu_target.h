@@ -30,6 +30,7 @@ class AmdgpuTarget : public Target {
   llvm::Value* warp_id(Builder& b) const override;
   llvm::Value* shuffle(Builder& b, llvm::Value* v, const LaneMap& map) const override;
   LaneValues reduce_lanes(Builder& b, const LaneValues& v, int bits, const LaneCombine& combine) const override;
+  llvm::Value* function(Builder& b, Fn fn, const std::vector<llvm::Value*>& args) const override;
   llvm::Value* dot2(Builder& b, DType type, llvm::Value* acc, llvm::Value* a0, llvm::Value* a1, llvm::Value* b0,
                     llvm::Value* b1) const override;
   llvm::Value* matrix(Builder& b, const MatrixUnit& unit, llvm::Value* first, llvm::Value* second,
@@ -37,6 +38,7 @@ class AmdgpuTarget : public Target {
   void barrier(Builder& b, Memory what) const override;
   llvm::Value* shared_memory(llvm::Module& m, Builder& b, int bytes) const override;
   unsigned global_address_space() const override { return 1; }
+  llvm::Value* lane_address(Builder& b, llvm::Value* base, llvm::Value* bytes) const override;
   bool line_tables() const override { return true; }
   void optimise(llvm::Module& m) const override;
   std::string assembly(llvm::Module& m) const override;

@@ -2,6 +2,9 @@
 #include <algorithm>
 #include <functional>
 #include <limits>
+#include <map>
+#include <set>
+#include <tuple>
 
 #include <fmt/format.h>
 
@@ -28,9 +31,9 @@ Lowering::State Lowering::combine(Reduction r, const State& a, const State& b) {
     case Reduction::sum:
       return {(x + y).v};
     case Reduction::max:
-      return {maximum(x, y).v};
+      return {function(Fn::max, {x, y})};
     case Reduction::min:
-      return {minimum(x, y).v};
+      return {function(Fn::min, {x, y})};
     case Reduction::argmax: {
       Vec i = vec(a[1]), j = vec(b[1]);
       Vec greater = y < x, same = x == y;
@@ -44,6 +47,28 @@ Lowering::State Lowering::combine(Reduction r, const State& a, const State& b) {
     }
   }
   throw InternalError("lowering: an unknown reduction");
+}
+
+// What a thread holds itself. Numbers are compared without regard to NaN, which one look at each pair finds.
+Lowering::State Lowering::in_thread(Reduction r, std::vector<State> parts) {
+  const bool extreme = (r == Reduction::max || r == Reduction::min) && vec(parts[0][0]).real() && parts.size() > 1;
+  LValue* nan = nullptr;
+  if (extreme)
+    for (size_t i = 0; i < parts.size(); i += 2) {
+      Vec found = either_nan(vec(parts[i][0]), vec(parts[std::min(i + 1, parts.size() - 1)][0]));
+      nan = nan ? (vec(nan) | found).v : found.v;
+    }
+  while (parts.size() > 1) {  // a tree: short chains, small errors
+    std::vector<State> half;
+    for (size_t i = 0; i + 1 < parts.size(); i += 2) {
+      Vec a = vec(parts[i][0]), b = vec(parts[i + 1][0]);
+      half.push_back(extreme ? State{(r == Reduction::max ? greatest_number(a, b) : least_number(a, b)).v}
+                             : combine(r, parts[i], parts[i + 1]));
+    }
+    if (parts.size() % 2) half.push_back(parts.back());
+    parts = std::move(half);
+  }
+  return extreme ? State{nan_if(vec(nan), vec(parts[0][0])).v} : parts[0];
 }
 
 Registers Lowering::reduce(const Op& op, const Layout& to) {
@@ -67,16 +92,10 @@ Registers Lowering::reduce(const Op& op, const Layout& to) {
     parts[static_cast<size_t>(part_register(l, r, to))].push_back(s);
   }
   std::vector<State> sums;
-  for (auto& p : parts) {
-    while (p.size() > 1) {  // a tree: short chains, small errors
-      std::vector<State> half;
-      for (size_t i = 0; i + 1 < p.size(); i += 2) half.push_back(combine(op.reduction, p[i], p[i + 1]));
-      if (p.size() % 2) half.push_back(p.back());
-      p = std::move(half);
-    }
+  for (const auto& p : parts) {
     int lane_bits = 0;
     for (size_t bit : bits_along(l.lane, axis)) lane_bits |= 1 << bit;
-    State s = target_.reduce_lanes(b_, p[0], lane_bits,
+    State s = target_.reduce_lanes(b_, in_thread(op.reduction, p), lane_bits,
                                    [&](const State& a, const State& b) { return combine(op.reduction, a, b); });
     if (vector_registers(l) && !vector_registers(to))
       for (LValue*& v : s) v = b_.CreateExtractElement(v, uint64_t{0});
@@ -132,6 +151,39 @@ std::vector<Lowering::State> Lowering::across_warps(Reduction r, std::vector<Sta
   return out;
 }
 
+// Registers of 16 bits that move alike go by twos.
+class Lowering::Mover {
+ public:
+  Mover(Lowering& l, const Registers& v, const Conversion& plan) : l_(l), v_(v) {
+    for (const auto& sources : plan.sources)
+      for (const Source& s : sources) moves_.insert(key(s.reg, s.from));
+  }
+  LValue* operator()(int reg, const LaneMap& from) {
+    LValue*& v = moved_[key(reg, from)];
+    if (v) return v;
+    const int even = reg & ~1;
+    auto& b = l_.b_;
+    LValue* x = v_[static_cast<size_t>(reg)];
+    llvm::Type* t = x->getType();
+    if (l_.caps_.simd || t->getScalarSizeInBits() != 16 || !moves_.contains(key(reg ^ 1, from)))
+      return v = l_.target_.shuffle(b, x, from);
+    LValue* pair = llvm::PoisonValue::get(llvm::FixedVectorType::get(t, 2));
+    for (int i : {0, 1})
+      pair = b.CreateInsertElement(pair, v_[static_cast<size_t>(even + i)], static_cast<uint64_t>(i));
+    pair = b.CreateBitCast(l_.target_.shuffle(b, b.CreateBitCast(pair, b.getInt32Ty()), from), pair->getType());
+    for (int i : {0, 1}) moved_[key(even + i, from)] = b.CreateExtractElement(pair, static_cast<uint64_t>(i));
+    return v;
+  }
+
+ private:
+  using Key = std::tuple<int, std::vector<int>, int>;
+  static Key key(int reg, const LaneMap& m) { return {reg, m.bases, m.offset}; }
+  Lowering& l_;
+  const Registers& v_;
+  std::set<Key> moves_;
+  std::map<Key, LValue*> moved_;
+};
+
 void Lowering::convert(const Op& op, Value self) {
   const Registers& v = value(op.args[0]);
   const Layout &from = laid_.of(op.args[0]), &to = laid_.of(self);
@@ -141,6 +193,7 @@ void Lowering::convert(const Op& op, Value self) {
   if (plan.kind == Conversion::identity) {
     out = v;
   } else {
+    Mover moved(*this, v, plan);
     for (const auto& sources : plan.sources) {
       LValue* result = nullptr;
       if (vector_registers(from) && !vector_registers(to)) {
@@ -150,7 +203,7 @@ void Lowering::convert(const Op& op, Value self) {
         for (const Source& s : sources) {
           LValue* x = v[static_cast<size_t>(s.reg)];
           bool lanes_differ = caps_.simd ? vector_registers(from) : !from.lane_uniform();
-          if (lanes_differ && !s.from.identity()) x = target_.shuffle(b_, x, s.from);
+          if (lanes_differ && !s.from.identity()) x = moved(s.reg, s.from);
           x = widened(x, to);
           if (!result) {
             result = x;

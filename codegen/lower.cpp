@@ -363,11 +363,18 @@ void Lowering::map_op(const Op& op, int id) {
       llvm::Type* e = llvm_type(b_.getContext(), to);
       v = b_.CreateBitCast(args[0].v, width(args[0].v) ? llvm::FixedVectorType::get(e, width(args[0].v)) : e);
     } else {
-      v = wavetile::apply(op.fn, args).v;
+      v = function(op.fn, args);
     }
     out.push_back(widened(v, l));
   }
   values_[{id, 0}] = out;
+}
+
+LValue* Lowering::function(Fn fn, const std::vector<Vec>& args) {
+  std::vector<LValue*> values;
+  for (const Vec& a : args) values.push_back(a.v);
+  LValue* v = args[0].real() ? target_.function(b_, fn, values) : nullptr;
+  return v ? v : wavetile::apply(fn, args).v;
 }
 
 void Lowering::fold(const Op& op, int id) {

@@ -39,6 +39,7 @@ class Lowering {
   void region(const Region& r);
   void op(int id);
   void map_op(const Op& op, int id);
+  llvm::Value* function(Fn fn, const std::vector<Vec>& args);
   void block_body();
   void fold(const Op& op, int id);
   struct Bounds {
@@ -71,6 +72,7 @@ class Lowering {
   struct Access {
     struct Register {
       llvm::Value* offset = nullptr;   // i64; what all lanes share
+      llvm::Value* thread = nullptr;   // i32: where it is given, lanes and `fixed` are no part of `offset`
       llvm::Value* lanes = nullptr;    // i64 vector: what each explicit lane adds, unless that is 0, 1, 2, ...
       llvm::Value* mask = nullptr;     // i1 or a vector of them; null: all
       llvm::Value* address = nullptr;  // loads: where `offset` may be followed, if not everywhere
@@ -100,6 +102,7 @@ class Lowering {
   llvm::Value* stride(int tensor, size_t dim);
   llvm::Value* extent(int tensor, size_t dim);
   llvm::Value* pointer(int tensor, llvm::Type* element, llvm::Value* offset);
+  llvm::Value* place(const Op& op, llvm::Type* element, const Access::Register& reg);
   std::optional<int64_t> fixed_stride(int tensor, size_t dim) const;
   llvm::Value* owner(const Layout& l);
   void store_where(llvm::Value* mask, const std::function<void()>& body);
@@ -149,8 +152,10 @@ class Lowering {
   // combine.cpp
   Registers reduce(const Op& op, const Layout& to);
   void convert(const Op& op, Value self);
+  class Mover;
   using State = std::vector<llvm::Value*>;  // what a reduction carries: the value, and argmax its coordinate
   State combine(Reduction r, const State& a, const State& b);
+  State in_thread(Reduction r, std::vector<State> parts);
   std::vector<State> across_warps(Reduction r, std::vector<State> v, const Layout& l, RangeId axis);
 
   // shared.cpp

@@ -15,6 +15,10 @@ namespace wavetile {
 
 using LValue = llvm::Value;
 
+// Elements that a lane may be from what is the same in all: bytes have to fit 32 bits. And the bytes that every machine
+// adds to an address for nothing.
+static constexpr int64_t farthest = int64_t{1} << 28, most_near = 4096;
+
 LValue* Lowering::stride(int tensor, size_t dim) {
   if (auto s = fixed_stride(tensor, dim)) return i64(*s);
   auto t = static_cast<size_t>(tensor);
@@ -35,6 +39,16 @@ LValue* Lowering::pointer(int tensor, llvm::Type* element, LValue* offset) {
                                    llvm::PointerType::get(b_.getContext(), target_.global_address_space()));
   return b_.CreateGEP(element, base, offset);
 }
+// Where a register of an access lies. What is the same in all lanes, and what is a lane's own, are added by the
+// machine; what exceeds the constant of an instruction goes with the latter, which loops leave alone.
+LValue* Lowering::place(const Op& op, llvm::Type* element, const Access::Register& reg) {
+  if (!reg.thread) return pointer(op.tensor, element, reg.offset);
+  const int64_t size = size_of(g().tensors[static_cast<size_t>(op.tensor)].dtype);
+  const int64_t fixed = reg.fixed * size, near = fixed % most_near;
+  LValue* bytes = b_.CreateAdd(b_.CreateMul(reg.thread, i32(size)), i32(fixed - near));
+  LValue* p = target_.lane_address(b_, pointer(op.tensor, element, reg.offset), bytes);
+  return near ? b_.CreateGEP(b_.getInt8Ty(), p, i64(near)) : p;
+}
 LValue* Lowering::both(LValue* a, LValue* b) {
   if (!a) return b;
   if (!b) return a;
@@ -52,6 +66,8 @@ Lowering::Access Lowering::access(const Op& op, const Layout& l) {
   std::map<std::pair<LValue*, LValue*>, LValue*> conjunctions;
   LValue* shared = i64(0);   // base, and the run-time lane and warp's share
   LValue* vector = nullptr;  // explicit lanes' share
+  LValue* thread = nullptr;  // i32: a lane's share, in dimensions of known strides
+  int64_t reach = 0;         // the most that lanes and clamped registers add there
   int64_t multiple = 0;      // gcd of all that varies
   std::vector<Coord> at(static_cast<size_t>(n));
   for (int r = 0; r < n; ++r) at[static_cast<size_t>(r)] = l.at(r, 0, 0);
@@ -113,6 +129,10 @@ Lowering::Access Lowering::access(const Op& op, const Layout& l) {
     LValue* along = nullptr;  // i64: what the block, and lanes that do not show, add in this dimension
     auto add_along = [&](LValue* v) { along = along ? b_.CreateAdd(along, v) : v; };
     const bool separable = split_digits && !gathers;
+    const bool apart =
+        separable && !caps_.simd && p && b == 1 && !index.offset && fixed && *fixed >= 0 && *fixed <= farthest / tile;
+    LValue* own = nullptr;  // i32: what a lane adds in this dimension, if `apart`; and its warp
+    LValue* of_warp = nullptr;
     if (separable) {
       LValue* c = p ? p->base : nullptr;
       if (index.offset) {
@@ -124,12 +144,16 @@ Lowering::Access Lowering::access(const Op& op, const Layout& l) {
           multiple, p && p->aligned && !index.offset ? (p->fixed_base == 0 ? 0 : grain(tile)) : fixed.value_or(1));
       if (p) {
         Layout lanes_only = l;
-        if (caps_.simd) {  // the warp's share is the same in all lanes, and no part of what makes them contiguous
+        if (caps_.simd || apart) {
+          // The warp's share is the same in all lanes, and no part of what makes them contiguous.
           lanes_only.warp.clear();
-          if (LValue* w = from_bits(warp_, l.warp, axis)) add_along(scaled_value(w));
+          of_warp = from_bits(warp_, l.warp, axis);
+          if (of_warp && caps_.simd) add_along(scaled_value(of_warp));
         }
         if (LValue* in_block = local(lanes_only, axis)) {
-          if (width(in_block))
+          if (apart)
+            own = b_.CreateMul(in_block, i32(*fixed));
+          else if (width(in_block))
             add_vector(scaled_value(in_block));
           else
             add_along(scaled_value(in_block));
@@ -200,7 +224,16 @@ Lowering::Access Lowering::access(const Op& op, const Layout& l) {
     const bool clamps = separable && op.kind == OpKind::load && !a.exact &&
                         std::any_of(mask_of.begin(), mask_of.end(), [](LValue* m) { return m; }) &&
                         std::none_of(mask_of.begin(), mask_of.end(), [](LValue* m) { return m && width(m); });
-    if (along && !clamps) add_shared(along);
+    if (apart) {
+      reach += (tile - 1) * *fixed;
+      if (of_warp && !clamps) add_along(scaled_value(of_warp));
+      if (of_warp && clamps) {
+        LValue* w = b_.CreateMul(of_warp, i32(*fixed));
+        own = own ? b_.CreateAdd(own, w) : w;
+      }
+      if (own && !clamps) thread = thread ? b_.CreateAdd(thread, own) : own;
+    }
+    if (along && (!clamps || apart)) add_shared(along);
     std::map<std::pair<int, LValue*>, std::pair<LValue*, int>>
         clamped;  // its offset, and a number that tells it from others
     for (size_t r = 0; r < a.regs.size(); ++r) {
@@ -211,12 +244,17 @@ Lowering::Access Lowering::access(const Op& op, const Layout& l) {
         auto& [offset, number] = clamped[{c0, mask_of[r]}];
         if (!offset) {
           number = static_cast<int>(clamped.size());
-          offset = b_.CreateAdd(along ? along : i64(0), i64(scaled(c0)));
+          // Where lanes are apart, to the block's first coordinate: it is inside too.
+          offset = apart ? b_.CreateAdd(own ? own : i32(0), i32(scaled(c0)))
+                         : b_.CreateAdd(along ? along : i64(0), i64(scaled(c0)));
           if (LValue* rest = unknown(c0)) offset = b_.CreateAdd(offset, rest);
-          if (mask_of[r]) offset = b_.CreateSelect(mask_of[r], offset, i64(0));
+          if (mask_of[r]) offset = b_.CreateSelect(mask_of[r], offset, llvm::Constant::getNullValue(offset->getType()));
           if (c0) multiple = std::gcd(multiple, fixed ? scaled(c0) : 1);  // it is no part of `fixed` any more
         }
-        add(offset);
+        if (apart)
+          reg.thread = reg.thread ? b_.CreateAdd(reg.thread, offset) : offset;
+        else
+          add(offset);
         reg.varying.push_back(number);
       } else if (separable && p) {
         reg.fixed += scaled(c0);
@@ -247,8 +285,20 @@ Lowering::Access Lowering::access(const Op& op, const Layout& l) {
       a.pairs &= lane_offsets[i] == static_cast<int64_t>(2 * i);
     }
   }
+  // Registers that unknown strides tell apart would each need an address of their own in scalars: there are too few.
+  // Nor does it go with a choice between two places, or beyond what 32 bits hold.
+  const bool apart = std::all_of(a.regs.begin(), a.regs.end(), [&](const Access::Register& reg) {
+    return !reg.offset && reg.fixed >= 0 && reach + reg.fixed <= farthest &&
+           (!reg.address || a.exact || op.kind == OpKind::store);
+  });
+  if (thread && !apart) shared = b_.CreateAdd(shared, wide(thread));
   for (auto& reg : a.regs) {
-    LValue* own = b_.CreateAdd(shared, i64(reg.fixed));
+    if (apart && thread) reg.thread = reg.thread ? b_.CreateAdd(reg.thread, thread) : thread;
+    if (!apart && reg.thread) {
+      reg.offset = b_.CreateAdd(reg.offset ? reg.offset : i64(0), wide(reg.thread));
+      reg.thread = nullptr;
+    }
+    LValue* own = reg.thread ? shared : b_.CreateAdd(shared, i64(reg.fixed));
     reg.offset = reg.offset ? b_.CreateAdd(own, reg.offset) : own;
     if (lanes_vary && !a.contiguous) {
       LValue* lanes = vector;
@@ -360,8 +410,7 @@ LValue* Lowering::loaded(Load& plan, int reg_number) {
         if (run_length(a.regs, first, a.multiple, most, alignment) != most) continue;
         auto* t = llvm::FixedVectorType::get(e, static_cast<unsigned>(most));
         LValue* wide = guarded([&] {
-          return b_.CreateAlignedLoad(t, pointer(op.tensor, e, a.regs[first].offset),
-                                      llvm::Align(static_cast<uint64_t>(most * size)));
+          return b_.CreateAlignedLoad(t, place(op, e, a.regs[first]), llvm::Align(static_cast<uint64_t>(most * size)));
         });
         for (int i = 0; i < most; ++i) {
           LValue* x = b_.CreateExtractElement(wide, static_cast<uint64_t>(i));
@@ -371,7 +420,8 @@ LValue* Lowering::loaded(Load& plan, int reg_number) {
       }
     }
     v = guarded([&] {
-      return b_.CreateAlignedLoad(e, pointer(op.tensor, e, offset()), llvm::Align(static_cast<uint64_t>(size)));
+      LValue* at = reg.thread ? place(op, e, reg) : pointer(op.tensor, e, offset());
+      return b_.CreateAlignedLoad(e, at, llvm::Align(static_cast<uint64_t>(size)));
     });
   } else if (a.contiguous) {
     auto* t = llvm::FixedVectorType::get(e, lanes);
@@ -448,13 +498,12 @@ void Lowering::store(const Op& op, const Layout& l) {
           for (int i = 0; i < n; ++i)
             wide = b_.CreateInsertElement(wide, element(r + static_cast<size_t>(i)), static_cast<uint64_t>(i));
           store_where(reg.mask, [&] {
-            b_.CreateAlignedStore(wide, pointer(op.tensor, e, reg.offset),
-                                  llvm::Align(static_cast<uint64_t>(n * size)));
+            b_.CreateAlignedStore(wide, place(op, e, reg), llvm::Align(static_cast<uint64_t>(n * size)));
           });
           r += static_cast<size_t>(n) - 1;
           continue;
         }
-        store_where(reg.mask, [&] { b_.CreateAlignedStore(element(r), pointer(op.tensor, e, reg.offset), align); });
+        store_where(reg.mask, [&] { b_.CreateAlignedStore(element(r), place(op, e, reg), align); });
         continue;
       }
       LValue* mask = both(reg.mask, lane_owner);

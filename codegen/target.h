@@ -75,8 +75,16 @@ class Target {
   /// The block's shared memory, `bytes` of it, 16-byte aligned.
   virtual llvm::Value* shared_memory(llvm::Module& m, Builder& b, int bytes) const = 0;
   virtual unsigned global_address_space() const { return 0; }
+  /// Implicit lanes: `base`, the same in all of them, and `bytes` behind it (an i32 without a sign), a lane's own.
+  virtual llvm::Value* lane_address(Builder& b, llvm::Value* base, llvm::Value* bytes) const {
+    return b.CreateGEP(b.getInt8Ty(), base, b.CreateZExt(bytes, b.getInt64Ty()));
+  }
   /// Whether the code says which line of the kernel each instruction comes from.
   virtual bool line_tables() const { return false; }
+
+  /// An elementwise function of f32 as the machine does it, within what runtime/tolerance.h allows; null: by
+  /// codegen/vec.h.
+  virtual llvm::Value* function(Builder&, Fn, const std::vector<llvm::Value*>& /*args*/) const { return nullptr; }
 
   /// Sum of products of two adjacent elements of `type` and an f32: acc + a0*b0 + a1*b1; null where the machine has
   /// none that pays. a's may be uniform (scalars) where b's are not, and the other way round.

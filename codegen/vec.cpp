@@ -107,14 +107,33 @@ Vec select(Vec c, Vec a, Vec b) {
   return of(a, a.b->CreateSelect(c.v, a.v, b.v));
 }
 Vec abs(Vec a) { return a.real() ? unary(a, llvm::Intrinsic::fabs) : select(a < like(a, 0), -a, a); }
-// An ordered compare picks b where either is a NaN; a NaN in a has to be put back.
+Vec either_nan(Vec a, Vec b) {
+  match(*a.b, {&a.v, &b.v});
+  return of(a, a.b->CreateFCmpUNO(a.v, b.v));
+}
+namespace {
+Vec numbers_only(Vec a, Vec b, ID id) {
+  match(*a.b, {&a.v, &b.v});
+  llvm::FastMathFlags numbers;
+  numbers.setNoNaNs();
+  numbers.setNoSignedZeros();
+  llvm::IRBuilder<>::FastMathFlagGuard guard(*a.b);
+  a.b->setFastMathFlags(numbers);
+  return of(a, a.b->CreateBinaryIntrinsic(id, a.v, b.v));
+}
+}  // namespace
+Vec least_number(Vec a, Vec b) { return a.real() ? numbers_only(a, b, llvm::Intrinsic::minnum) : select(a < b, a, b); }
+Vec greatest_number(Vec a, Vec b) {
+  return a.real() ? numbers_only(a, b, llvm::Intrinsic::maxnum) : select(b < a, a, b);
+}
+Vec nan_if(Vec nan, Vec x) { return select(nan, like(x, std::numeric_limits<double>::quiet_NaN()), x); }
 Vec minimum(Vec a, Vec b) {
-  Vec m = select(a < b, a, b);
-  return a.real() ? select(is_nan(a), a, m) : m;
+  Vec m = least_number(a, b);
+  return a.real() ? nan_if(either_nan(a, b), m) : m;
 }
 Vec maximum(Vec a, Vec b) {
-  Vec m = select(b < a, a, b);
-  return a.real() ? select(is_nan(a), a, m) : m;
+  Vec m = greatest_number(a, b);
+  return a.real() ? nan_if(either_nan(a, b), m) : m;
 }
 Vec mad(Vec a, Vec b, Vec c) {
   match(*a.b, {&a.v, &b.v, &c.v});

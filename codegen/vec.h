@@ -45,6 +45,11 @@ Vec select(Vec c, Vec a, Vec b);
 Vec abs(Vec a);
 Vec minimum(Vec a, Vec b);  // a NaN operand gives NaN
 Vec maximum(Vec a, Vec b);
+/// The same without the promise: anything, where an operand is NaN; for who looks at either_nan() of all that he takes.
+Vec least_number(Vec a, Vec b);
+Vec greatest_number(Vec a, Vec b);
+Vec either_nan(Vec a, Vec b);
+Vec nan_if(Vec nan, Vec x);
 Vec mad(Vec a, Vec b, Vec c);
 Vec exp(Vec a);
 Vec exp2(Vec a);

@@ -1,5 +1,6 @@
 // Attention that carries (maximum, sum, output) over blocks of keys, and the cache that it reads.
 #include <limits>
+#include <numbers>
 #include <optional>
 
 #include "kernels/dispatch.h"
@@ -27,18 +28,18 @@ void attend(Tensor<f32> Q, Tensor<C> K, Tensor<C> V, Scalar start, Tensor<Out> O
       serial("t", keys), State{fill(least, seq..., h, m), fill(0, seq..., h, m), fill(0, seq..., h, m, e)},
       [=](Range t, const State& s) {
         Tile q = query ? *query : Tile(Q(seq..., h, m, d));
-        Tile x = dot(q, K(seq..., h, t, d), d) * scale;
+        Tile x = dot(q, K(seq..., h, t, d), d) * (scale * std::numbers::log2e);
         x = where(index(t) <= index(m) + start, x, least);
         Tile top = max(s[0], max(x, t));
-        Tile w = exp(x - top), keep = exp(s[0] - top);
+        Tile w = exp2(x - top), keep = exp2(s[0] - top);
         return State{top, s[1] * keep + sum(w, t), s[2] * keep + dot(factor(w), V(seq..., h, t, e), t)};
       },
       [](const State& a, const State& b) {
         Tile top = max(a[0], b[0]);
-        Tile ka = exp(a[0] - top), kb = exp(b[0] - top);
+        Tile ka = exp2(a[0] - top), kb = exp2(b[0] - top);
         return State{top, a[1] * ka + b[1] * kb, a[2] * ka + b[2] * kb};
       });
-  O(seq..., h, m, e) = s[2] / s[1];
+  O(seq..., h, m, e) = s[2] * (1 / s[1]);
 }
 
 template <class C, class... Seq>

@@ -8,8 +8,8 @@ namespace wavetile::kernels {
 
 // 0.5 (1 + tanh u) = 1 / (1 + exp(-2u)): one exponential, no cancellation.
 Tile gelu(Tile x) {
-  const double c = 2 * std::sqrt(2 / std::numbers::pi);
-  return x / (1 + exp(x * (x * x * (-c * 0.044715) - c)));
+  const double c = 2 * std::sqrt(2 / std::numbers::pi) * std::numbers::log2e;
+  return x / (1 + exp2(x * (x * x * (-c * 0.044715) - c)));
 }
 
 Kernel gelu() {

@@ -153,6 +153,7 @@ class Bounder {
     if (!is_float(to) || op.fn == Fn::bitcast) return surely(e);
     double units = unit_errors(op.fn);
     Value own = units ? rounding(v, units) : Value{};
+    if (op.fn == Fn::exp2) own = plus(own, number(kFlushed));
     if (!e) return own;
     if (op.fn == Fn::add || op.fn == Fn::sub || op.fn == Fn::neg || op.fn == Fn::abs) return plus(e, own);
     if (op.fn == Fn::sin || op.fn == Fn::cos) return plus(e, number(units * kRoundoff));

@@ -35,8 +35,11 @@ inline double smallest_step(DType t) {
   }
 }
 
-/// Unit round-offs by which a target's elementwise functions may be off: 3 ulp (codegen/vec.cpp).
+/// Unit round-offs by which a target's elementwise functions may be off: 3 ulp (codegen/vec.cpp, Target::function).
 constexpr double kFunctionError = 6;
+
+/// exp2 may be 0 where its result is denormal (v_exp_f32 of AMD GPUs).
+constexpr double kFlushed = 0x1p-126;
 
 /// |got - want| <= absolute + relative * |want|, beside the rounding of the stored type, which is always allowed.
 struct Tolerance {
