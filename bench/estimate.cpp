@@ -5,6 +5,7 @@
 #include <utility>
 
 #include <fmt/format.h>
+#include <nlohmann/json.hpp>
 
 #include "dsl/error.h"
 
@@ -43,6 +44,21 @@ std::string_view Estimate::bound() const {
   const std::array<std::pair<double, std::string_view>, 5> terms{
       {{memory, "memory"}, {latency, "latency"}, {valu, "valu"}, {lds, "lds"}, {matrix, "matrix"}}};
   return std::max_element(terms.begin(), terms.end(), [](auto& a, auto& b) { return a.first < b.first; })->second;
+}
+
+std::string to_json(const Estimate& e) {
+  auto micro = [](double seconds) { return seconds * 1e6; };
+  const nlohmann::json j = {{"unit", "us"},
+                            {"is", "an estimate for gfx1151, not a measurement"},
+                            {"total", micro(e.seconds())},
+                            {"bound", e.bound()},
+                            {"memory", micro(e.memory)},
+                            {"valu", micro(e.valu)},
+                            {"lds", micro(e.lds)},
+                            {"matrix", micro(e.matrix)},
+                            {"latency", micro(e.latency)},
+                            {"launch", micro(e.launch)}};
+  return j.dump(2);
 }
 
 double bytes_in_flight(const emu::Counters& c, const Rates& r) {

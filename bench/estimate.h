@@ -40,6 +40,9 @@ struct Estimate {
 /// @throws Error where the counters are those of another chip, or count nothing: an estimate of nothing would be zero.
 Estimate estimate(const emu::Counters& c, const Rates& rates = {});
 
+/// An object: microseconds of each term, and that it is an estimate.
+std::string to_json(const Estimate& e);
+
 /// Bytes of memory that the waves which fit the chip at a time ask for at once, at most.
 double bytes_in_flight(const emu::Counters& c, const Rates& rates = {});
 /// What has to be in flight to keep the memory busy.

@@ -38,18 +38,6 @@ DType type_of(const std::string& name) {
 }
 double micro(double seconds) { return seconds * 1e6; }
 
-json to_json(const Estimate& e) {
-  return {{"unit", "us"},
-          {"is", "an estimate for gfx1151, not a measurement"},
-          {"total", micro(e.seconds())},
-          {"bound", e.bound()},
-          {"memory", micro(e.memory)},
-          {"valu", micro(e.valu)},
-          {"lds", micro(e.lds)},
-          {"matrix", micro(e.matrix)},
-          {"latency", micro(e.latency)},
-          {"launch", micro(e.launch)}};
-}
 json to_json(const Resources& r) {
   return {{"vgprs", r.vgprs},
           {"sgprs", r.sgprs},
@@ -65,7 +53,7 @@ json to_json(const KernelReport& k) {
   for (const StageReport& s : k.stages) {
     json stage = {{"symbol", s.symbol}, {"resources", to_json(s.resources)}};
     if (s.counters) stage["counters"] = json::parse(s.counters->to_json());
-    if (s.estimate) stage["estimate"] = to_json(*s.estimate);
+    if (s.estimate) stage["estimate"] = json::parse(bench::to_json(*s.estimate));
     out["stages"].push_back(stage);
   }
   return out;
@@ -193,7 +181,7 @@ json to_json(const PassReport& p) {
     out["launches"].push_back({{"kernel", l.what},
                                {"bytes_in_flight", bytes_in_flight(*l.counters)},
                                {"counters", json::parse(l.counters->to_json())},
-                               {"estimate", to_json(l.estimate)}});
+                               {"estimate", json::parse(bench::to_json(l.estimate))}});
   return out;
 }
 

@@ -30,7 +30,7 @@ using llvm::Intrinsic::ID;
 namespace {
 
 constexpr AmdChip chips[] = {
-    {"gfx90a", 9, 64, false},  // Instinct MI200: MIOpen, "MI200 MFMA Behavior Specifics"
+    {"gfx90a", 9, 64, false},  // Instinct MI200: PyTorch, "Numerical accuracy", on MFMA and V_DOT2
     {"gfx942", 9, 64},         // Instinct MI300
     {"gfx1100", 11, 32},       // Radeon RX 7900
     {"gfx1151", 11, 32},       // Strix Halo
@@ -68,7 +68,7 @@ std::vector<MatrixUnit> matrix_units(const AmdChip& chip) {
   std::vector<MatrixUnit> units;
   for (DType t : {DType::bf16, DType::f16}) {
     // Denormal halves are numbers that count; those of bf16 are smaller than any that matters: 1.2e-38.
-    if (t == DType::f16 && !chip.matrix_denormals) continue;
+    if (t == DType::f16 && !chip.half_denormals) continue;
     units.push_back({fmt::format("{}_f32_16x16x16_{}", generation == 9 ? "mfma" : "wmma", name_of(t)), t, DType::f32,
                      factor, factor, result});
   }
@@ -345,6 +345,20 @@ LValue* AmdgpuTarget::matrix(Builder& b, const MatrixUnit& unit, LValue* first, 
   // branch of the lanes that store; a use here, which is no instruction, keeps them.
   b.CreateIntrinsic(llvm::Intrinsic::fake_use, {}, {d});
   return d;
+}
+
+// Sums in f32: what it makes of an accumulator that is denormal (0) is far below the rounding of any other.
+LValue* AmdgpuTarget::dot2(Builder& b, DType type, LValue* acc, LValue* a0, LValue* a1, LValue* b0, LValue* b1) const {
+  const bool bf16 = type == DType::bf16;
+  if (bf16 ? chip_.generation < 11 : !chip_.half_denormals) return nullptr;
+  llvm::Type* factor = bf16 ? llvm::Type::getBFloatTy(b.getContext()) : b.getHalfTy();
+  auto pair = [&](LValue* x, LValue* y) {
+    LValue* both = llvm::PoisonValue::get(llvm::FixedVectorType::get(x->getType(), 2));
+    both = b.CreateInsertElement(b.CreateInsertElement(both, x, uint64_t{0}), y, uint64_t{1});
+    return b.CreateBitCast(both, llvm::FixedVectorType::get(factor, 2));
+  };
+  return b.CreateIntrinsic(b.getFloatTy(), bf16 ? llvm::Intrinsic::amdgcn_fdot2_f32_bf16 : llvm::Intrinsic::amdgcn_fdot2,
+                           {pair(a0, a1), pair(b0, b1), acc, b.getFalse()});
 }
 
 // ---- the block

@@ -15,7 +15,7 @@ struct AmdChip {
   const char* name;
   int generation;  // 9: GCN and CDNA, 11: RDNA 3, 12: RDNA 4
   int lanes;
-  bool matrix_denormals = true;  // whether its matrix instructions keep denormal factors
+  bool half_denormals = true;  // whether its matrix and dot instructions keep denormal factors in f16
 };
 
 class AmdgpuTarget : public Target {
@@ -30,6 +30,8 @@ class AmdgpuTarget : public Target {
   llvm::Value* warp_id(Builder& b) const override;
   llvm::Value* shuffle(Builder& b, llvm::Value* v, const LaneMap& map) const override;
   LaneValues reduce_lanes(Builder& b, const LaneValues& v, int bits, const LaneCombine& combine) const override;
+  llvm::Value* dot2(Builder& b, DType type, llvm::Value* acc, llvm::Value* a0, llvm::Value* a1, llvm::Value* b0,
+                    llvm::Value* b1) const override;
   llvm::Value* matrix(Builder& b, const MatrixUnit& unit, llvm::Value* first, llvm::Value* second,
                       llvm::Value* c) const override;
   void barrier(Builder& b, Memory what) const override;

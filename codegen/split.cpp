@@ -6,6 +6,8 @@
 // Parts are merged in ascending order, whatever ran first, and their number comes from the schedule: a result does not
 // depend on the number of threads.
 #include <algorithm>
+#include <functional>
+#include <set>
 
 #include <fmt/format.h>
 
@@ -27,6 +29,7 @@ class Splitter {
   }
 
   Split run() {
+    check_stores();
     Graph parts = partial();
     Graph rest = merged();
     return {{std::move(parts), std::move(rest)}, workspaces_};
@@ -62,6 +65,32 @@ class Splitter {
     if (op.kind == OpKind::store) return true;
     return op.kind == OpKind::fold && std::any_of(op.body.ops.begin(), op.body.ops.end(),
                                                   [&](int i) { return stores(g_.ops[static_cast<size_t>(i)]); });
+  }
+
+  // The parts run before anything is stored: the fold must not need what the kernel has stored before it.
+  void check_stores() const {
+    std::set<int> needed;
+    std::function<void(int)> visit = [&](int id) {
+      if (!needed.insert(id).second) return;
+      const Op& op = g_.ops[static_cast<size_t>(id)];
+      for (Value v : op.args) visit(v.op);
+      for (const Index& i : op.index)
+        if (i.offset) visit(i.offset.op);
+      for (int inner : op.body.ops) visit(inner);
+    };
+    visit(id_);
+    for (int l : needed) {
+      const Op& load = g_.ops[static_cast<size_t>(l)];
+      for (int s = 0; s < l; ++s)
+        if (const Op& store = g_.ops[static_cast<size_t>(s)];
+            load.kind == OpKind::load && store.kind == OpKind::store && store.tensor == load.tensor)
+          throw Error(
+              load.loc,
+              fmt::format("the schedule splits range '{}' of kernel '{}', which needs elements of '{}' read here "
+                          "after they are stored at {}; leave the range whole, or make it two kernels",
+                          g_.range(fold_.range).name, g_.name, g_.tensors[static_cast<size_t>(load.tensor)].name,
+                          store.loc.str()));
+    }
   }
 
   Graph partial() {

@@ -10,6 +10,7 @@
 #include "codegen/caps.h"
 #include "codegen/ops.h"
 #include "codegen/passes.h"
+#include "dsl/check.h"
 
 namespace wavetile {
 
@@ -95,52 +96,98 @@ class Walker {
     for (Value v : op.args) visit(v);
     for (const Index& i : op.index) visit(i.offset);
   }
-  bool reads(const std::set<int>& ops, int tensor, int after) const {
-    return std::any_of(ops.begin(), ops.end(), [&](int id) {
-      const Op& op = g_.ops[static_cast<size_t>(id)];
-      return op.kind == OpKind::load && op.tensor == tensor && id > after;
-    });
+  const Op& op(int id) const { return g_.ops[static_cast<size_t>(id)]; }
+  // Whether op `id` loads what `store` may change; `before` it, or after it.
+  bool meets(int id, int store, bool before) const {
+    return op(id).kind == OpKind::load && (id < store) == before && may_share(g_, op(store).tensor, op(id).tensor);
   }
-  // Stores along r happen in groups, at the place of the group's last one. A group ends before a reduction that reads
-  // what the group stores. Loads are repeated in each place that needs them, and must not see later stores there.
+  bool meets(const std::set<int>& ops, int store, bool before) const {
+    return std::any_of(ops.begin(), ops.end(), [&](int id) { return meets(id, store, before); });
+  }
+
+  // Stores along r wait for the first op that they have to precede (or for the region's end), and happen there as a
+  // group: reductions go first, and still see what the stores change. Loads are repeated in each place that needs
+  // them, and must not see there what was stored after them.
   void mark(const Region& region) {
-    std::vector<int> pending, done;
-    auto close = [&] {
-      if (pending.empty()) return;
-      groups_[pending.back()] = pending;
-      done.insert(done.end(), pending.begin(), pending.end());
-      pending.clear();
-    };
-    auto check = [&](const std::set<int>& again) {
-      for (int s : done)
-        for (int id : again) {
-          const Op &load = g_.ops[static_cast<size_t>(id)], &store = g_.ops[static_cast<size_t>(s)];
-          if (load.kind == OpKind::load && load.tensor == store.tensor && id < s)
-            throw Error(
-                load.loc,
-                fmt::format(
-                    "kernel '{}' still needs elements of '{}' read here after it has overwritten them at {}, and range "
-                    "'{}' is too long to keep them in registers; read what is needed again after the store",
-                    g_.name, g_.tensors[static_cast<size_t>(load.tensor)].name, store.loc.str(), g_.range(r_).name));
-        }
-    };
+    std::vector<int> pending;
     for (int id : region.ops) {
-      const Op& op = g_.ops[static_cast<size_t>(id)];
-      if (op.kind == OpKind::fold) mark(op.body);
-      if (op.kind == OpKind::store && along(op)) {
+      const Op& o = op(id);
+      const bool stores = o.kind == OpKind::store, last = id == region.ops.back();
+      if (last || (o.kind == OpKind::fold && concerned(o.body))) close(pending, id, {pending.begin(), pending.end()});
+      if (o.kind == OpKind::fold) mark_loop(o.body);
+      if (stores && along(o)) {
         pending.push_back(id);
         grouped_.insert(id);
-        check(needs({id}));
-      }
-      if ((op.kind == OpKind::reduce || op.kind == OpKind::dot) && op.range == r_) {
-        std::set<int> again = needs({id});
-        if (std::any_of(pending.begin(), pending.end(),
-                        [&](int s) { return reads(again, g_.ops[static_cast<size_t>(s)].tensor, s); }))
-          close();
+      } else if (stores || o.kind == OpKind::load) {
+        std::set<int> first;
+        for (int s : pending)
+          if (op(s).tensor == o.tensor && !along(o)) first.insert(s);
+        close(pending, id, first);
+      } else if ((o.kind == OpKind::reduce || o.kind == OpKind::dot) && o.range == r_) {
+        std::set<int> again = needs({id}), first;
+        for (int s : pending)
+          if (meets(again, s, false)) first.insert(s);
+        close(pending, id, first);
         check(again);
       }
     }
-    close();
+  }
+  bool concerned(const Region& body) const {
+    return std::any_of(body.ops.begin(), body.ops.end(), [&](int id) {
+      return op(id).kind == OpKind::store || op(id).range == r_ || along(op(id)) || concerned(op(id).body);
+    });
+  }
+  // What a step of a loop stores comes before what the next step loads again of what was read before the loop.
+  void mark_loop(const Region& body) {
+    const size_t done = done_.size();
+    mark(body);
+    std::set<int> inside;
+    std::function<void(const Region&)> collect = [&](const Region& r) {
+      inside.insert(r.ops.begin(), r.ops.end());
+      for (int id : r.ops) collect(op(id).body);
+    };
+    collect(body);
+    for (int id : inside) {
+      std::set<int> again;
+      for (int n : needs({id}))
+        if (!inside.contains(n)) again.insert(n);
+      for (size_t i = done; i < done_.size(); ++i) check(again, done_[i]);
+    }
+  }
+  // Of the pending stores, those of `first` happen before op `at`, and so do others that cannot come after them: of one
+  // tensor, or of what is loaded before it is overwritten.
+  void close(std::vector<int>& pending, int at, std::set<int> first) {
+    auto precedes = [&](int s, int other) {
+      return (op(s).tensor == op(other).tensor && s < other) || meets(needs({s}), other, true);
+    };
+    for (size_t size = first.size() + 1; size != first.size();) {
+      size = first.size();
+      for (int s : pending)
+        if (std::any_of(first.begin(), first.end(), [&](int f) { return precedes(s, f); })) first.insert(s);
+    }
+    if (first.empty()) return;
+    check(needs({first.begin(), first.end()}));
+    auto& group = groups_[at];
+    group.insert(group.end(), first.begin(), first.end());
+    done_.insert(done_.end(), first.begin(), first.end());
+    std::erase_if(pending, [&](int s) { return first.contains(s); });
+  }
+  void check(const std::set<int>& again) const {
+    for (int s : done_) check(again, s);
+  }
+  void check(const std::set<int>& again, int store) const {
+    for (int id : again) {
+      if (!meets(id, store, true)) continue;
+      const Op &load = op(id), &by = op(store);
+      auto name = [&](int t) { return "'" + g_.tensors[static_cast<size_t>(t)].name + "'"; };
+      std::string what = name(load.tensor);
+      if (load.tensor != by.tensor) what += fmt::format(" (which may be the memory of {})", name(by.tensor));
+      throw Error(load.loc,
+                  fmt::format("kernel '{}' still needs elements of {} read here after it has overwritten them at {}, "
+                              "and range '{}' is too long to keep them in registers; read what is needed again after "
+                              "the store",
+                              g_.name, what, by.loc.str(), g_.range(r_).name));
+    }
   }
 
   // Copies what a value needs along r into the region being written.
@@ -157,19 +204,17 @@ class Walker {
   }
 
   std::optional<std::vector<Value>> rewrite(Rewriter& w, const Op& op, int id) {
+    if (auto group = groups_.find(id); group != groups_.end()) store(w, group->second);
     bool reduces = (op.kind == OpKind::reduce || op.kind == OpKind::dot) && op.range == r_;
     if (reduces) return reduce(w, op);
-    if (op.kind == OpKind::store && grouped_.contains(id)) {
-      auto group = groups_.find(id);
-      if (group == groups_.end()) return std::vector<Value>{};
-      return store(w, group->second, op.loc);
-    }
+    if (grouped_.contains(id)) return std::vector<Value>{};
     if (op.kind == OpKind::iota && op.range == r_ && op.iota != IotaKind::coordinate) return {};
     if (along(op) && op.kind != OpKind::fold) return std::vector<Value>{};  // made again where it is needed
     return {};
   }
 
-  std::vector<Value> store(Rewriter& w, const std::vector<int>& stores, Loc loc) {
+  void store(Rewriter& w, const std::vector<int>& stores) {
+    const Loc loc = op(stores.back()).loc;
     Op fold{.kind = OpKind::fold, .args = {}, .types = {}, .loc = loc};
     fold.range = r_;
     fold.body = w.write_region({}, loc, [&](const std::vector<Value>&) {
@@ -190,7 +235,6 @@ class Walker {
       return std::vector<Value>{};
     });
     w.emit(std::move(fold));
-    return {};
   }
 
   std::vector<Value> reduce(Rewriter& w, const Op& op) {
@@ -243,8 +287,9 @@ class Walker {
   const Graph& g_;
   RangeId r_;
   int tile_;
-  std::map<int, std::vector<int>> groups_;
+  std::map<int, std::vector<int>> groups_;  // stores that happen together, by the op that they precede
   std::set<int> grouped_;
+  std::vector<int> done_;  // stores before what is being marked
 };
 
 // Elements of the longest tile along r that a thread must hold at once; operands of a dot are read as it goes.

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <functional>
 #include <limits>
 
 #include <fmt/format.h>
@@ -20,13 +21,64 @@ struct Interval {
 // i32 arithmetic wraps: a result that may leave i32 may be anything.
 Interval in_i32(Interval x) { return x.lo < i32_min || x.hi > i32_max ? Interval{} : x; }
 
-// A store of one tensor and a load of another that forbid them to be the same memory; null: there are none.
-std::pair<const Op*, const Op*> other_index(const Graph& g, int stored, int loaded) {
-  for (const Op& s : g.ops)
-    for (const Op& l : g.ops)
-      if (s.kind == OpKind::store && s.tensor == stored && l.kind == OpKind::load && l.tensor == loaded &&
-          !(same_index(g, s, l) && is_private(g, s)))
-        return {&s, &l};
+// Whether a scalar is the same wherever the coordinates in `known` are.
+bool follows(const Graph& g, Value v, const Axes& known) {
+  const Op& op = g.at(v);
+  switch (op.kind) {
+    case OpKind::constant:
+      return true;
+    case OpKind::param:
+      return op.param != ParamKind::carried;
+    case OpKind::iota:
+      return contains(known, op.range);
+    case OpKind::map:
+      return std::all_of(op.args.begin(), op.args.end(), [&](Value a) { return follows(g, a, known); });
+    case OpKind::load:
+      return !g.tensors[static_cast<size_t>(op.tensor)].written &&
+             std::all_of(op.index.begin(), op.index.end(), [&](const Index& i) {
+               return (i.range < 0 || contains(known, i.range)) && (!i.offset || follows(g, i.offset, known));
+             });
+    default:
+      return false;
+  }
+}
+
+// The ranges whose coordinates an element's place tells: another coordinate is another element.
+Axes told_by(const Graph& g, const Op& access) {
+  Axes told;
+  for (size_t before = told.size() + 1; before != told.size();) {
+    before = told.size();
+    for (const Index& i : access.index)
+      if (i.range >= 0 && !contains(told, i.range) && (!i.offset || follows(g, i.offset, told)))
+        told = united(told, {i.range});
+  }
+  return told;
+}
+
+// Whether every element is loaded before it is stored: the load stands first, and a loop around both moves on.
+bool loads_first(const Graph& g, int load, int store) {
+  const Axes told = told_by(g, g.ops[static_cast<size_t>(store)]);
+  std::function<bool(const Region&, int)> holds = [&](const Region& r, int id) {
+    return std::any_of(r.ops.begin(), r.ops.end(),
+                       [&](int i) { return i == id || holds(g.ops[static_cast<size_t>(i)].body, id); });
+  };
+  return load < store && std::all_of(g.ops.begin(), g.ops.end(), [&](const Op& op) {
+           return op.kind != OpKind::fold || contains(told, op.range) || !holds(op.body, load) ||
+                  !holds(op.body, store);
+         });
+}
+
+// A store of one tensor and a load of another that forbid them to be the same memory; null: there are none. A launch
+// in place has the results of one with separate memory.
+std::pair<const Op*, const Op*> unshareable(const Graph& g, int stored, int loaded) {
+  for (size_t s = 0; s < g.ops.size(); ++s)
+    for (size_t l = 0; l < g.ops.size(); ++l) {
+      const Op &store = g.ops[s], &load = g.ops[l];
+      if (store.kind == OpKind::store && store.tensor == stored && load.kind == OpKind::load && load.tensor == loaded &&
+          !(same_index(g, store, load) && is_private(g, store) &&
+            loads_first(g, static_cast<int>(l), static_cast<int>(s))))
+        return {&store, &load};
+    }
   return {};
 }
 
@@ -275,10 +327,11 @@ class Checker {
     if (o.written || w.read || !same)
       fail("tensors '{}' (written) and '{}' overlap in memory; give them separate memory{}", w.name, o.name,
            o.written || w.read ? "" : ", or the same view to update it in place");
-    if (auto [s, l] = other_index(g_, static_cast<int>(written), static_cast<int>(other)); s)
+    if (auto [s, l] = unshareable(g_, static_cast<int>(written), static_cast<int>(other)); s)
       throw Error(s->loc,
                   fmt::format("kernel '{}': tensors '{}' (stored here) and '{}' (loaded at {}) are the same memory, "
-                              "and are not accessed at one index of each block's own; give them separate memory",
+                              "and are not accessed at one index of each block's own, first loaded and then stored; "
+                              "give them separate memory",
                               g_.name, w.name, o.name, l->loc.str()));
   }
 
@@ -318,13 +371,11 @@ bool same_index(const Graph& g, const Op& a, const Op& b) {
 }
 
 bool is_private(const Graph& g, const Op& access) {
-  Axes ranges;
-  for (const Index& i : access.index) {
-    if (i.range >= 0) ranges = united(ranges, {i.range});
+  for (const Index& i : access.index)
     if (i.offset && !g.type(i.offset).axes.empty()) return false;
-  }
+  const Axes told = told_by(g, access);
   for (size_t r = 0; r < g.ranges.size(); ++r)
-    if (g.ranges[r].kind == RangeKind::parallel && !contains(ranges, static_cast<RangeId>(r))) return false;
+    if (g.ranges[r].kind == RangeKind::parallel && !contains(told, static_cast<RangeId>(r))) return false;
   return true;
 }
 
@@ -332,7 +383,7 @@ bool may_share(const Graph& g, int stored, int loaded) {
   const TensorParam &w = g.tensors[static_cast<size_t>(stored)], &l = g.tensors[static_cast<size_t>(loaded)];
   if (stored == loaded) return w.written;
   return w.written && !w.read && !l.written && w.dtype == l.dtype && w.rank == l.rank &&
-         !other_index(g, stored, loaded).first;
+         !unshareable(g, stored, loaded).first;
 }
 
 bool may_change(const Graph& g, int loaded) {

@@ -2,6 +2,7 @@
 #include "emulator/counters.h"
 
 #include <bit>
+#include <stdexcept>
 #include <unordered_map>
 #include <vector>
 
@@ -222,30 +223,40 @@ std::string Counters::to_text() const {
   return text;
 }
 
+namespace {
+
+// The fields that are written and read by their names.
+void visit_fields(auto&& visit, auto& c) {
+  visit("kernel", c.kernel);
+  visit("chip", c.chip);
+  visit("lanes", c.lanes);
+  visit("workgroups", c.workgroups);
+  visit("waves", c.waves);
+  visit("vgprs", c.vgprs);
+  visit("agprs", c.agprs);
+  visit("sgprs", c.sgprs);
+  visit("lds_bytes", c.lds_bytes);
+  visit("scratch_bytes", c.scratch_bytes);
+  visit("waves_per_simd", c.waves_per_simd);
+  visit("instructions", c.instructions);
+  visit("by_mnemonic", c.by_mnemonic);
+  visit("vector_instructions", c.vector_instructions);
+  visit("vector_lanes", c.vector_lanes);
+  visit("line_bytes", c.line_bytes);
+  visit("line_accesses", c.line_accesses);
+  visit("lines_touched", c.lines_touched);
+  visit("distinct_lines_read", c.distinct_lines_read);
+  visit("distinct_lines_written", c.distinct_lines_written);
+  visit("bytes_in_flight", c.bytes_in_flight);
+  visit("lds_passes", c.lds_passes);
+  visit("lds_conflict_cycles", c.lds_conflict_cycles);
+}
+
+}  // namespace
+
 std::string Counters::to_json() const {
-  nlohmann::json j = {{"kernel", kernel},
-                      {"chip", chip},
-                      {"lanes", lanes},
-                      {"workgroups", workgroups},
-                      {"waves", waves},
-                      {"vgprs", vgprs},
-                      {"agprs", agprs},
-                      {"sgprs", sgprs},
-                      {"lds_bytes", lds_bytes},
-                      {"scratch_bytes", scratch_bytes},
-                      {"waves_per_simd", waves_per_simd},
-                      {"instructions", instructions},
-                      {"by_mnemonic", by_mnemonic},
-                      {"vector_instructions", vector_instructions},
-                      {"vector_lanes", vector_lanes},
-                      {"line_bytes", line_bytes},
-                      {"line_accesses", line_accesses},
-                      {"lines_touched", lines_touched},
-                      {"distinct_lines_read", distinct_lines_read},
-                      {"distinct_lines_written", distinct_lines_written},
-                      {"bytes_in_flight", bytes_in_flight},
-                      {"lds_passes", lds_passes},
-                      {"lds_conflict_cycles", lds_conflict_cycles}};
+  nlohmann::json j;
+  visit_fields([&](const char* name, const auto& field) { j[name] = field; }, *this);
   for (int i = 0; i < kClasses; ++i) {
     j["by_class"][std::string(class_name(static_cast<Class>(i)))] = by_class[static_cast<std::size_t>(i)];
   }
@@ -255,6 +266,34 @@ std::string Counters::to_json() const {
         {"accesses", t.accesses}, {"loaded", t.loaded}, {"stored", t.stored}, {"atomic", t.atomic}};
   }
   return j.dump(2);
+}
+
+Counters Counters::from_json(const std::string& text) {
+  std::string field = "the whole";
+  try {
+    const nlohmann::json j = nlohmann::json::parse(text);
+    auto read = [&field](const nlohmann::json& from, const std::string& name, auto& to) {
+      field = name;
+      from.at(name).get_to(to);
+    };
+    Counters c;
+    visit_fields([&](const char* name, auto& to) { read(j, name, to); }, c);
+    for (int i = 0; i < kClasses; ++i) {
+      field = "by_class";
+      read(j.at("by_class"), std::string(class_name(static_cast<Class>(i))), c.by_class[static_cast<std::size_t>(i)]);
+    }
+    for (std::size_t i = 0; i < c.traffic.size(); ++i) {
+      field = "traffic";
+      const nlohmann::json& t = j.at("traffic").at(std::string(kSpaces[i]));
+      read(t, "accesses", c.traffic[i].accesses);
+      read(t, "loaded", c.traffic[i].loaded);
+      read(t, "stored", c.traffic[i].stored);
+      read(t, "atomic", c.traffic[i].atomic);
+    }
+    return c;
+  } catch (const nlohmann::json::exception& e) {
+    throw std::runtime_error(fmt::format("counters: {}: {}", field, e.what()));
+  }
 }
 
 std::shared_ptr<Monitor> make_counting_monitor() { return std::make_shared<CountingMonitor>(); }

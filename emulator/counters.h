@@ -51,6 +51,8 @@ struct Counters {
 
   std::string to_text() const;
   std::string to_json() const;  // an object; units as above
+  /// What to_json() wrote. @throws std::runtime_error that names the field which is missing or is none.
+  static Counters from_json(const std::string& text);
 };
 
 /// The monitor that counts; counters() gives them after the dispatch.

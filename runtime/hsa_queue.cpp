@@ -223,6 +223,7 @@ std::unique_ptr<Recording> AqlQueue::record(std::vector<Launch> launches) {
 }
 
 bool AqlQueue::time_launches(bool on) {
+  if (!agent_.clock) return false;
   if (on != timed_)
     check(system_->api().hsa_amd_profiling_set_profiler_enabled(queue_, on), "hsa_amd_profiling_set_profiler_enabled");
   timed_ = on;

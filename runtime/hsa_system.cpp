@@ -120,6 +120,10 @@ Agent System::describe(hsa_agent_t handle) const {
   char product[64] = {};
   info(HSA_AMD_AGENT_INFO_PRODUCT_NAME, product);
   a.product = text_of(product);
+  if (a.product.empty()) {  // libdrm's list of names is not there, or older than the chip
+    info(HSA_AGENT_INFO_NAME, product);
+    a.product = text_of(product);
+  }
   info(HSA_AMD_AGENT_INFO_COMPUTE_UNIT_COUNT, &a.compute_units);
   info(HSA_AGENT_INFO_QUEUE_MAX_SIZE, &a.queue_packets);
   info(HSA_AMD_AGENT_INFO_BDFID, &a.bus);
@@ -128,6 +132,10 @@ Agent System::describe(hsa_agent_t handle) const {
   if (api_->hsa_agent_get_info(handle, static_cast<hsa_agent_info_t>(kAgentInfoMemoryProperties), properties) ==
       HSA_STATUS_SUCCESS)
     a.apu = (properties[kMemoryPropertyIsApu / 8] & 1 << kMemoryPropertyIsApu % 8) != 0;
+  uint64_t ticks = 0;
+  if (api_->hsa_agent_get_info(handle, static_cast<hsa_agent_info_t>(kAgentInfoTimestampFrequency), &ticks) ==
+      HSA_STATUS_SUCCESS)
+    a.clock = ticks != 0;
   std::vector<hsa_isa_t> isas;
   auto take = [](hsa_isa_t isa, void* to) {
     static_cast<std::vector<hsa_isa_t>*>(to)->push_back(isa);

@@ -14,12 +14,13 @@ namespace wavetile::hsa {
 
 struct Agent {
   hsa_agent_t handle{};
-  std::string product;  // "AMD Radeon Graphics"
+  std::string product;  // "AMD Radeon Graphics"; "gfx942" where the runtime has no name for it
   std::string isa;      // "amdgcn-amd-amdhsa--gfx942:sramecc+:xnack-"
   std::string chip;     // "gfx942"
   bool known = false;   // there is a target for the chip
   bool apu = false;     // its memory is the host's
   bool shared = false;  // the host may be given access to its memory
+  bool clock = true;    // it stamps packets with the time; software models in a driver's place may not
   uint32_t compute_units = 0;
   uint32_t queue_packets = 0;    // of its largest queue
   uint32_t domain = 0, bus = 0;  // of PCI: bus is bus << 8 | device << 3 | function

@@ -5,6 +5,8 @@
 
 namespace wavetile::hsa {
 
+/// hsa_amd_agent_info_t: ticks a second of the clock that stamps packets.
+inline constexpr unsigned kAgentInfoTimestampFrequency = 0xA016;
 /// hsa_amd_agent_info_t: 8 bytes of flags.
 inline constexpr unsigned kAgentInfoMemoryProperties = 0xA114;
 /// hsa_amd_memory_property_t: the number of a bit, as the macro hsa_flag_isset64 takes it, though it is written there

@@ -243,8 +243,12 @@ TEST_P(EachChip, DotsOfHalvesAreMatrixInstructions) {
     EXPECT_EQ(count_instructions(code, "v_(pk_|dual_)?fma(c|mk|ak)?_"), 0) << code;
     EXPECT_THAT(nest_of(s, GetParam()), HasSubstr(is_wave64(GetParam()) ? "dot by mfma_f32_" : "dot by wmma_f32_"));
     s.schedule.tile = {{"m", 8}, {"n", 64}, {"k", 8}};
-    EXPECT_EQ(count_instructions(instructions_of(assembly_of(s, GetParam()), "matmul"), matrix), 0);
+    code = instructions_of(assembly_of(s, GetParam()), "matmul");
+    EXPECT_EQ(count_instructions(code, matrix), 0);
     EXPECT_THAT(nest_of(s, GetParam()), HasSubstr("dot by multiply-adds"));
+    const bool pairs = halves || !is_wave64(GetParam());  // CDNA has no such instruction for bf16
+    EXPECT_EQ(count_instructions(code, "v_(dual_)?dot2(c|acc)?_f32_") > 0, pairs) << code;
+    EXPECT_EQ(count_instructions(code, "v_(pk_|dual_)?fma(c|mk|ak)?_") > 0, !pairs) << code;
   }
 }
 

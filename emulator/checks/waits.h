@@ -7,6 +7,8 @@
 //   lds     LDS, part of lgkmcnt; in order among themselves, so that lgkmcnt(n) leaves the n newest of them
 //   scalar  scalar loads, part of lgkmcnt; out of order: only lgkmcnt(0) ends them
 //
+// The halves of a row are outstanding apart from one another: LLVM takes them for registers of their own (RDNA3).
+//
 // A store's data registers may be overwritten once it was issued, on these chips.
 #pragma once
 
@@ -60,7 +62,7 @@ class Waits {
   void forget();
 
   bool flat_in_order_;
-  std::array<Pending, 2 * kVgprs + kSpareRows> rows_{};
+  std::array<std::array<Pending, 2>, 2 * kVgprs + kSpareRows> rows_{};  // the low and the high half of each
   std::array<std::uint64_t, kRowWords> row_bits_{};
   int pending_rows_ = 0;
   std::array<const Op*, kScalars> scalar_ops_{};

@@ -1,8 +1,10 @@
 // wavetile-emu: runs a kernel of a code object on the emulated GPU.
 //
 // Exit codes: 0 the kernel ran and nothing was found; 1 the call or a file is wrong; 2 the emulator found something.
+#include <algorithm>
 #include <fstream>
 #include <iterator>
+#include <memory>
 #include <optional>
 
 #include <fmt/format.h>
@@ -119,18 +121,24 @@ int run(const Settings& s) {
   for (const std::string& text : s.arguments) {
     arguments.push_back(std::make_unique<Argument>(text, emulator.memory(), random));
   }
-  std::vector<std::byte> segment = kernarg_segment(kernel, arguments, d);
+  const std::vector<std::byte> segment = kernarg_segment(kernel, arguments, d);
+  // From the beginning of a cache line on, so that counters are the same in every run.
+  std::vector<std::byte> room(segment.size() + static_cast<std::size_t>(options.chip->cache_line));
+  std::size_t space = room.size();
+  void* aligned = room.data();
+  std::align(room.size() - segment.size(), segment.size(), aligned, space);
+  std::ranges::copy(segment, static_cast<std::byte*>(aligned));
   struct Registered {
     Memory& memory;
     const void* p;
-    Registered(Memory& m, std::vector<std::byte>& bytes) : memory(m), p(bytes.data()) {
-      if (p) memory.add(p, bytes.size(), "kernel arguments", /*writable=*/false, /*initialised=*/true);
+    Registered(Memory& m, const void* at, std::size_t bytes) : memory(m), p(bytes ? at : nullptr) {
+      if (p) memory.add(p, bytes, "kernel arguments", /*writable=*/false, /*initialised=*/true);
     }
     ~Registered() {
       if (p) memory.remove(p);
     }
-  } registered{emulator.memory(), segment};
-  d.kernarg = reinterpret_cast<std::uint64_t>(segment.data());
+  } registered{emulator.memory(), aligned, segment.size()};
+  d.kernarg = reinterpret_cast<std::uint64_t>(aligned);
 
   Trace::What what;
   for (std::size_t i = 0; i < 3 && i < s.workgroup.size(); ++i) what.workgroup[i] = s.workgroup[i];

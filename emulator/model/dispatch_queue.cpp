@@ -58,6 +58,17 @@ bool has_commands(const Packet& packet) {
          packet.barrier_value.header.AmdFormat == kFormatCommands;
 }
 
+// HIP numbers its dispatches in a reserved field, and does not write those of packets that wait for a value: it works
+// on hardware, which so cannot look at them.
+Packet without_leftovers(Packet packet) {
+  if (hsa::packet_type(packet.header) == HSA_PACKET_TYPE_KERNEL_DISPATCH) packet.dispatch.reserved2 = 0;
+  if (hsa::packet_type(packet.header) == HSA_PACKET_TYPE_VENDOR_SPECIFIC) {
+    auto& p = packet.barrier_value;
+    p.reserved0 = p.reserved1 = p.reserved2 = p.reserved3 = 0;
+  }
+  return packet;
+}
+
 template <typename... T>
 PacketError error(hsa_status_t status, fmt::format_string<T...> text, T&&... values) {
   return {status, fmt::format(text, std::forward<T>(values)...)};
@@ -110,11 +121,9 @@ void DispatchQueue::idle(unsigned rests) {
 
 DispatchQueue::Error DispatchQueue::process(const Packet& packet, std::uint64_t position) try {
   if (has_commands(packet)) return run_commands(packet);
-  Packet checked = packet;
-  const bool dispatch = hsa::packet_type(packet.header) == HSA_PACKET_TYPE_KERNEL_DISPATCH;
-  if (dispatch) checked.dispatch.reserved2 = 0;  // HIP keeps a number of its own here
   const auto is_signal = [this](hsa_signal_t s) { return device_.find_signal(s.handle) != nullptr; };
-  if (auto wrong = hsa::check_format(checked, is_signal)) return wrong;
+  if (auto wrong = hsa::check_format(without_leftovers(packet), is_signal)) return wrong;
+  const bool dispatch = hsa::packet_type(packet.header) == HSA_PACKET_TYPE_KERNEL_DISPATCH;
   return dispatch ? launch(packet, position) : wait_for(packet);
 } catch (const std::exception& e) {
   return error(HSA_STATUS_ERROR_OUT_OF_RESOURCES, "{}", e.what());

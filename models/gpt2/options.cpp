@@ -62,6 +62,11 @@ std::string version_text() {
 }
 
 std::string devices_text(bool verbose) {
+  DevicePtr held;  // AMD's runtime is started once for both parts: driving a software model it cannot start again
+  try {
+    if (verbose) held = Device::open("hsa");
+  } catch (const Error&) {  // the diagnosis says why
+  }
   std::string text;
   for (const DeviceInfo& d : Device::list())
     text += fmt::format(

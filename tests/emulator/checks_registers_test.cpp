@@ -212,6 +212,22 @@ TEST(ChecksWaits, CountersArePassedInOrder) {
       IsEmpty());
 }
 
+TEST(ChecksWaits, HalvesOfARegisterAreWaitedForApart) {
+  const std::string two =
+      kBegin + "global_load_d16_b16 v2, v1, s[4:5]\nglobal_load_d16_hi_b16 v2, v1, s[6:7]\ns_waitcnt vmcnt(1)\n";
+  EXPECT_THAT(reports(two + "v_cvt_f32_f16 v3, v2.l"), IsEmpty());
+  EXPECT_THAT(reports(two + "ds_store_b16 v1, v2", "gfx1151", 1024), IsEmpty());
+  EXPECT_THAT(reports(two + "v_mov_b16 v2.l, 0"), IsEmpty());
+  EXPECT_THAT(reports(two + "v_cvt_f32_f16 v3, v2.h"), ElementsAre("missing-wait: v_cvt_f32_f16_e32 v3, v2.h"));
+  EXPECT_THAT(reports(two + "ds_store_b16_d16_hi v1, v2", "gfx1151", 1024),
+              ElementsAre("missing-wait: ds_store_b16_d16_hi v1, v2"));
+  EXPECT_THAT(reports(two + "v_mov_b32 v3, v2"), ElementsAre("missing-wait: v_mov_b32_e32 v3, v2"));
+  // The second load does not hide the first.
+  EXPECT_THAT(reports(kBegin + "global_load_d16_b16 v2, v1, s[4:5]\nglobal_load_d16_hi_b16 v2, v1, s[6:7]\n"
+                               "v_cvt_f32_f16 v3, v2.l"),
+              ElementsAre("missing-wait: v_cvt_f32_f16_e32 v3, v2.l"));
+}
+
 TEST(ChecksWaits, ScalarLoadsAreOutOfOrder) {
   const std::string two = "s_load_b32 s8, s[0:1], 0x0\ns_load_b32 s9, s[0:1], 0x4\n";
   EXPECT_THAT(reports(two + "s_waitcnt lgkmcnt(0)\ns_add_u32 s10, s8, 1"), IsEmpty());

@@ -103,5 +103,24 @@ TEST(Counters, ResourcesAsTextAndJson) {
   EXPECT_NE(c->to_text().find("96 VGPRs"), std::string::npos);
 }
 
+TEST(Counters, ComeBackFromJson) {
+  const auto c = count("global_load_b32 v1, v0, s[0:1]\nds_load_b32 v2, v0\ns_waitcnt vmcnt(0)", 3, 4096);
+  EXPECT_EQ(Counters::from_json(c->to_json()).to_json(), c->to_json());
+  auto error_of = [](nlohmann::json j) -> std::string {
+    try {
+      Counters::from_json(j.dump());
+    } catch (const std::runtime_error& e) {
+      return e.what();
+    }
+    return "none";
+  };
+  auto broken = nlohmann::json::parse(c->to_json());
+  broken["by_class"].erase("valu");
+  EXPECT_NE(error_of(broken).find("valu"), std::string::npos);
+  broken = nlohmann::json::parse(c->to_json());
+  broken["waves"] = "many";
+  EXPECT_NE(error_of(broken).find("waves"), std::string::npos);
+}
+
 }  // namespace
 }  // namespace wavetile::emu::testing

@@ -153,6 +153,7 @@ TEST(Model, BarriersWaitForOtherQueues) {
   compared.barrier_value.value = -5;
   compared.barrier_value.mask = -1;
   compared.barrier_value.cond = HSA_SIGNAL_CONDITION_EQ;
+  compared.barrier_value.reserved0 = compared.barrier_value.reserved3 = 1;  // HIP does not write them
   first.submit(compared);
   std::this_thread::sleep_for(std::chrono::milliseconds(20));
   EXPECT_EQ(first.read_index(), 0u);

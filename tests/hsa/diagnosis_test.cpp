@@ -121,6 +121,17 @@ TEST_F(Diagnosis, AnAgentWithoutATarget) {
               AllOf(HasSubstr("amdgcn-amd-amdhsa--gfx1036"), HasSubstr("device 'hsa:emulated'")));
 }
 
+TEST_F(Diagnosis, AnAgentThatHasNoNameOfItsOwn) {
+  auto api = Counted::api();
+  api->hsa_agent_get_info = [](hsa_agent_t a, hsa_agent_info_t what, void* value) {
+    if (what == static_cast<hsa_agent_info_t>(HSA_AMD_AGENT_INFO_PRODUCT_NAME))
+      return std::memset(value, 0, 64), HSA_STATUS_SUCCESS;
+    return Counted::real.hsa_agent_get_info(a, what, value);
+  };
+  EXPECT_THAT(diagnose(*hsa::System::open(api), "hsa:emulated", host_),
+              HasSubstr("hsa:emulated: gfx1151, amdgcn-amd-amdhsa--gfx1151, 40 compute units"));
+}
+
 TEST_F(Diagnosis, AnApusMemoryAndTheRest) {
   const auto system = hsa::System::open(Counted::api());
   const auto plain = AllOf(HasSubstr("an APU: 16.0 GiB of memory for buffers"), HasSubstr("GiB for the host"));

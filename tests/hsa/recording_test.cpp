@@ -4,12 +4,15 @@
 #include <gtest/gtest.h>
 
 #include <cstdlib>
+#include <cstring>
 #include <random>
+#include <utility>
 
 #include "runtime/compiler.h"
 #include "runtime/hazards.h"
 #include "runtime/hsa_device.h"
 #include "runtime/hsa_system.h"
+#include "runtime/hsa_values.h"
 #include "runtime/program.h"
 #include "tests/hsa/counting_api.h"
 
@@ -64,9 +67,9 @@ class Recorded : public testing::Test {
     device_.reset();
     EXPECT_EQ(testing::internal::GetCapturedStderr(), farewell_);
   }
-  void open(const DeviceOptions& options) {
+  void open(const DeviceOptions& options, std::shared_ptr<const hsa::Api> api = Counted::api()) {
     device_.reset();
-    device_ = open_hsa(hsa::System::open(Counted::api()), "hsa:emulated", options);
+    device_ = open_hsa(hsa::System::open(std::move(api)), "hsa:emulated", options);
   }
 
   TensorView tensor(const std::vector<float>& values) {
@@ -222,6 +225,24 @@ TEST_F(Recorded, ProfilesByTheDevicesClock) {
   EXPECT_EQ(Counted::calls["hsa_amd_profiling_get_dispatch_time"], 0);
   EXPECT_EQ(p.times().at(0).calls, 3000);
   EXPECT_EQ(first(0), 6000);
+}
+
+TEST_F(Recorded, ProfilesByTheHostsClockWhereTheAgentHasNone) {
+  auto api = Counted::api();
+  api->hsa_agent_get_info = [](hsa_agent_t a, hsa_agent_info_t what, void* value) {
+    const hsa_status_t s = Counted::real.hsa_agent_get_info(a, what, value);
+    if (what == static_cast<hsa_agent_info_t>(hsa::kAgentInfoTimestampFrequency)) std::memset(value, 0, 8);
+    return s;
+  };
+  open({}, api);
+  Program p = chain(5);
+  p.profile(true);
+  p.run();
+  const CallTimes t = p.times().at(0);
+  EXPECT_FALSE(t.device_clock);
+  EXPECT_EQ(t.calls, 5);
+  EXPECT_GT(t.seconds, 0);
+  EXPECT_EQ(Counted::calls["hsa_amd_profiling_get_dispatch_time"], 0);
 }
 
 TEST_F(Recorded, TheCallThatHangsIsNamed) {

@@ -55,6 +55,13 @@ TYPED_TEST(MatrixUnits, ProductsOfAnyShape) {
     check(product<In>(), schedule_of(tile, warps), tensors, summation(k), {false, Known::innermost, false});
   }
 }
+// Pairs of k go to dot instructions, and the last one of an odd number by itself.
+TYPED_TEST(MatrixUnits, ProductsTooSmallForThem) {
+  using In = TypeParam;
+  HostTensor a = random_tensor(In::dtype, {17, 21}), b = random_tensor(In::dtype, {21, 70}),
+             c = output(DType::f32, {17, 70});
+  for (int k : {8, 1}) check(product<In>(), schedule_of({{"m", 8}, {"n", 64}, {"k", k}}, 2), {a, b, c}, summation(21));
+}
 TYPED_TEST(MatrixUnits, TransposedAndPackedOperands) {
   using In = TypeParam;
   HostTensor a = random_tensor(In::dtype, {40, 72}), b = random_tensor(In::dtype, {72, 50}),
