@@ -42,6 +42,7 @@ Schedule random_attention_schedule(const Caps& caps) {
   if (chance(3)) s.packing["V"] = random_packing(3);
   if (!chance(3)) s.split["t"] = static_cast<int>(random_int(1, 5));
   if (chance(2)) s.share = "t";
+  s.stages = one_of({1, 1, 2, 3});
   if (!chance(3)) s.order = random_walk({"head", "m"});
   return s;
 }

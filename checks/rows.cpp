@@ -16,6 +16,7 @@ int64_t random_rows(int64_t columns, int64_t budget) {
 Schedule random_schedule(std::vector<std::string> axes) {
   Schedule s;
   s.tile = {{"row", one_of({1, 1, 2, 3, 4, 8})}};
+  s.stages = one_of({1, 1, 2, 3});
   if (!chance(3)) s.order = random_walk(axes);
   if (chance(4)) s.packing["X"] = random_packing(static_cast<int>(axes.size()) + 1);
   return s;

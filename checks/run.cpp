@@ -101,6 +101,7 @@ std::string text_of(const Signature& sig) {
 }
 std::string text_of(const Schedule& s) {
   std::string t = fmt::format("warps {}", s.warps);
+  if (s.stages > 1) t += fmt::format(" stages {}", s.stages);
   for (auto& [name, n] : s.tile) t += fmt::format(" {}={}", name, n);
   for (auto& [name, n] : s.split) t += fmt::format(" split {}={}", name, n);
   if (!s.share.empty()) t += " share " + s.share;

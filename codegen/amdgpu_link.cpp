@@ -99,7 +99,7 @@ void check_resources(const std::vector<char>& relocatable, const Caps& caps) {
     if (scratch || spilled)
       throw Error(
           fmt::format("kernel '{}' does not fit the registers of {}: {} of them would be spilled, with {} bytes of "
-                      "scratch memory a lane; give its schedule smaller tiles or more warps",
+                      "scratch memory a lane; give its schedule smaller tiles, more warps or fewer stages",
                       name, caps.name, spilled, scratch));
   }
 }

@@ -425,9 +425,19 @@ LValue* AmdgpuTarget::dot2(Builder& b, DType type, LValue* acc, LValue* a0, LVal
 
 // ---- the block
 
-// Fences that order shared memory alone leave global loads in flight. LLVM's machine-sink takes neither a fence nor a
-// barrier for a store, and would move a load from before them into a branch after them: the empty asm, which no
-// instruction comes of, is a store to it.
+// LLVM's machine-sink takes neither a fence nor a barrier for a store, and would move a load from before them into a
+// branch after them: the empty asm, which no instruction comes of, is a store to it.
+static void keep_in_block(Builder& b) {
+  b.CreateCall(llvm::InlineAsm::get(llvm::FunctionType::get(b.getVoidTy(), false), "", "~{memory}", true));
+}
+
+// Matrix instructions do not touch memory: only this keeps them behind the loads.
+void AmdgpuTarget::keep_loads_early(Builder& b) const {
+  keep_in_block(b);
+  b.CreateIntrinsic(b.getVoidTy(), llvm::Intrinsic::amdgcn_sched_barrier, {b.getInt32(0)});
+}
+
+// Fences that order shared memory alone leave global loads in flight.
 void AmdgpuTarget::barrier(Builder& b, Memory what) const {
   auto& c = b.getContext();
   llvm::MMRAMetadata::TagT tag{"amdgpu-synchronize-as", "local"};
@@ -438,7 +448,7 @@ void AmdgpuTarget::barrier(Builder& b, Memory what) const {
     if (what == Memory::shared) f->setMetadata(llvm::LLVMContext::MD_mmra, local);
   };
   fence(llvm::AtomicOrdering::Release);
-  b.CreateCall(llvm::InlineAsm::get(llvm::FunctionType::get(b.getVoidTy(), false), "", "~{memory}", true));
+  keep_in_block(b);
   b.CreateIntrinsic(b.getVoidTy(), llvm::Intrinsic::amdgcn_s_barrier, {});
   fence(llvm::AtomicOrdering::Acquire);
 }

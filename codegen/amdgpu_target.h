@@ -36,6 +36,7 @@ class AmdgpuTarget : public Target {
   llvm::Value* matrix(Builder& b, const MatrixUnit& unit, llvm::Value* first, llvm::Value* second,
                       llvm::Value* c) const override;
   void barrier(Builder& b, Memory what) const override;
+  void keep_loads_early(Builder& b) const override;
   llvm::Value* shared_memory(llvm::Module& m, Builder& b, int bytes) const override;
   unsigned global_address_space() const override { return 1; }
   llvm::Value* lane_address(Builder& b, llvm::Value* base, llvm::Value* bytes) const override;

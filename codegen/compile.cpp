@@ -141,7 +141,7 @@ Lowered lower_all(const Graph& input, const Signature& sig, const Schedule& s, c
     x = pass("issue_loads_early", issue_loads_early(x, t.caps()));
     LaidOut laid = assign_layouts(x, stage.signature, s, t.caps());
     pass("assign_layouts", laid.graph);
-    dump("loop_nest", [&] { return describe_nest(laid, t.caps(), s.warps); });
+    dump("loop_nest", [&] { return describe_nest(laid, t.caps(), s); });
     lower(input, laid, stage.signature, s, t, *l.module, stage.symbol);
     stage.graph = std::move(x);
     l.kernel.stages.push_back(std::move(stage));

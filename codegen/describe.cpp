@@ -8,9 +8,12 @@
 
 namespace wavetile {
 
-std::string describe_nest(const LaidOut& l, const Caps& caps, int warps) {
+std::string describe_nest(const LaidOut& l, const Caps& caps, const Schedule& schedule) {
   const Graph& g = l.graph;
-  std::string s = fmt::format("kernel {} on {}: {} lanes, {} warps a block\n", g.name, caps.name, caps.lanes, warps);
+  std::string s =
+      fmt::format("kernel {} on {}: {} lanes, {} warps a block", g.name, caps.name, caps.lanes, schedule.warps);
+  if (schedule.stages > 1 && !caps.simd) s += fmt::format(", {} stages", schedule.stages);
+  s += '\n';
   constexpr std::string_view kinds[] = {"blocks", "whole", "loop"};
   for (size_t r = 0; r < g.ranges.size(); ++r) {
     const RangeInfo& info = g.ranges[r];

@@ -401,76 +401,44 @@ Registers Lowering::yielded(const Op& fold, const Region& r, size_t i) {
   return regs;
 }
 
+// The body for one block of the range.
+std::vector<Registers> Lowering::block(const Op& fold, const Position& p, const std::vector<Registers>& state) {
+  auto kept = values_;
+  auto outer = positions_;
+  positions_[fold.range] = p;
+  for (size_t i = 0; i < state.size(); ++i) values_[fold.body.params[i]] = state[i];
+  region(fold.body);
+  std::vector<Registers> out;
+  for (size_t i = 0; i < state.size(); ++i) out.push_back(yielded(fold, fold.body, i));
+  values_ = kept;
+  positions_ = outer;
+  return out;
+}
+
 // A loop over full blocks, then the rest as one masked block; either is left out where it is known not to run.
 std::vector<Registers> Lowering::walk(const Op& op, const Bounds& bounds, std::vector<Registers> state) {
   RangeId r = op.range;
   const RangeInfo& info = g().range(r);
   auto [lo, hi, extent, fixed_lo, aligned] = bounds;
-  auto body = [&](const Position& p, const std::vector<Registers>& in) {
-    auto kept = values_;
-    auto outer = positions_;
-    positions_[r] = p;
-    for (size_t i = 0; i < in.size(); ++i) values_[op.body.params[i]] = in[i];
-    region(op.body);
-    std::vector<Registers> out;
-    for (size_t i = 0; i < in.size(); ++i) out.push_back(yielded(op, op.body, i));
-    values_ = kept;
-    positions_ = outer;
-    return out;
-  };
-
   if (extent && *extent == info.tile) {  // one block
     Position p{lo, hi, {}, {}, aligned, true};
     p.fixed_base = fixed_lo;
-    return body(p, state);
+    return block(op, p, state);
   }
-  llvm::Function* f = entry_.function;
-  auto& c = b_.getContext();
   LValue* base = lo;
   if (!extent || *extent >= info.tile) {
-    auto* before = b_.GetInsertBlock();
-    auto* head = llvm::BasicBlock::Create(c, info.name + ".head", f);
-    auto* loop = llvm::BasicBlock::Create(c, info.name + ".body", f);
-    auto* done = llvm::BasicBlock::Create(c, info.name + ".done", f);
-    b_.CreateBr(head);
-    b_.SetInsertPoint(head);
-    auto* i = b_.CreatePHI(b_.getInt32Ty(), 2, info.name);
-    i->addIncoming(lo, before);
-    std::vector<std::vector<llvm::PHINode*>> phis;
-    std::vector<Registers> in;
-    for (const Registers& regs : state) {
-      phis.emplace_back();
-      in.emplace_back();
-      for (LValue* v : regs) {
-        phis.back().push_back(b_.CreatePHI(v->getType(), 2));
-        phis.back().back()->addIncoming(v, before);
-        in.back().push_back(phis.back().back());
-      }
-    }
-    LValue* next = b_.CreateAdd(i, i32(info.tile), "", false, true);
-    b_.CreateCondBr(b_.CreateICmpSLE(next, hi), loop, done);
-    b_.SetInsertPoint(loop);
-    const Order before_loop = begin_body(op, true);
-    auto out = body({i, hi, {}, {}, aligned, true}, in);
-    end_body(before_loop);
-    at_line(op.loc);
-    auto* latch = b_.GetInsertBlock();
-    i->addIncoming(next, latch);
-    for (size_t s = 0; s < out.size(); ++s)
-      for (size_t k = 0; k < out[s].size(); ++k) phis[s][k]->addIncoming(out[s][k], latch);
-    b_.CreateBr(head);
-    b_.SetInsertPoint(done);
-    base = i;
-    state = in;
+    Walked w = full_blocks(op, bounds, state);
+    base = w.base;
+    state = std::move(w.state);
   }
   if (info.tile > 1 && (!extent || *extent % info.tile != 0)) {
     auto* before = b_.GetInsertBlock();
-    auto* rest = llvm::BasicBlock::Create(c, info.name + ".rest", f);
-    auto* done = llvm::BasicBlock::Create(c, info.name + ".end", f);
+    auto* rest = llvm::BasicBlock::Create(b_.getContext(), info.name + ".rest", entry_.function);
+    auto* done = llvm::BasicBlock::Create(b_.getContext(), info.name + ".end", entry_.function);
     b_.CreateCondBr(b_.CreateICmpSLT(base, hi), rest, done);
     b_.SetInsertPoint(rest);
     const Order before_rest = begin_body(op, false);
-    auto out = body({base, hi, {}, {}, aligned, false}, state);
+    auto out = block(op, {base, hi, {}, {}, aligned, false}, state);
     end_body(before_rest);
     auto* from = b_.GetInsertBlock();
     b_.CreateBr(done);

@@ -2,7 +2,7 @@
 //
 // A tile is a list of registers, each a T (all lanes hold the same, or lanes are threads) or a <lanes x T>.
 // lower.cpp walks regions and ranges, memory.cpp does loads and stores, dot.cpp dots,
-// combine.cpp reductions and conversions, shared.cpp what goes through shared memory.
+// combine.cpp reductions and conversions, shared.cpp what goes through shared memory, stages.cpp loads ahead of loops.
 #pragma once
 
 #include <map>
@@ -48,6 +48,7 @@ class Lowering {
     bool aligned = false;                      // lo is a multiple of the tile
   };
   std::vector<Registers> walk(const Op& op, const Bounds& bounds, std::vector<Registers> state);
+  std::vector<Registers> block(const Op& fold, const Position& p, const std::vector<Registers>& state);
   Registers yielded(const Op& fold, const Region& r, size_t i);
   llvm::Value* scalar(Value v);  // i32
   int64_t multiple_of(Value v) const;
@@ -61,6 +62,19 @@ class Lowering {
   llvm::Value* coordinate(const Layout& l, int reg, RangeId r);
   /// Elements inside the range's bounds; null: all of the register's are.
   llvm::Value* inside(const Layout& l, int reg, RangeId r);
+
+  // stages.cpp
+  struct Walked {
+    llvm::Value* base;  // i32: where the first block that is not full begins
+    std::vector<Registers> state;
+  };
+  Walked full_blocks(const Op& fold, const Bounds& bounds, const std::vector<Registers>& start);
+  std::vector<int> loads_ahead(const Op& fold) const;
+  struct Held;
+  Held issue(const std::vector<int>& loads, RangeId r, const Position& p);
+  std::vector<Held> issue_first(const std::vector<int>& loads, RangeId r, const Bounds& bounds, int blocks);
+  std::vector<Registers> with_held(const Op& fold, const Position& p, const std::vector<int>& loads, const Held& held,
+                                   const std::vector<Registers>& state);
 
   // share.cpp
   bool shared(const Op& fold) const { return schedule_.warps > 1 && g().range(fold.range).name == schedule_.share; }
@@ -171,6 +185,7 @@ class Lowering {
   void send(Value to, const Registers& v, const Layout& from, const Layout& layout, DType dtype);
   void receive();
   bool waits_for_nothing(const Op& op) const;
+  llvm::Value* shared_memory(int bytes);
   llvm::Value* shared_slot(llvm::Type* t, llvm::Value* element, int bytes);  // of `bytes` in use
   Vec swizzled(const Swizzle& s, size_t axis, Vec c);
   struct Places;
@@ -208,6 +223,7 @@ class Lowering {
   std::map<Value, Registers> values_;
   std::map<Value, Load> lazy_;  // loads that only dots use: read where they are multiplied
   std::vector<Transit> transit_;
+  int shared_from_ = 0, shared_used_ = 0;  // bytes of shared memory: before those in use now, and of those
   llvm::Value* lane_ = nullptr;
   llvm::Value* warp_ = nullptr;
   llvm::BasicBlock* together_ = nullptr;  // where warp 0, which works alone now, meets the others

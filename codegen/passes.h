@@ -82,6 +82,6 @@ struct LaidOut {
 LaidOut assign_layouts(const Graph& g, const Signature& sig, const Schedule& s, const Caps& caps);
 
 /// The tiled loop nest as text: what maps to blocks, warps, lanes and registers.
-std::string describe_nest(const LaidOut& l, const Caps& caps, int warps);
+std::string describe_nest(const LaidOut& l, const Caps& caps, const Schedule& schedule);
 
 }  // namespace wavetile

@@ -105,6 +105,11 @@ Graph apply_schedule(const Graph& g, const Schedule& s, const Signature& sig, co
   if (s.warps < 1 || (s.warps & (s.warps - 1)) || s.warps > caps.max_warps)
     throw Error(g.loc, fmt::format("the schedule gives kernel '{}' {} warps a block; {} takes a power of two up to {}",
                                    g.name, s.warps, caps.name, caps.max_warps));
+  constexpr int most_stages = 4;
+  if (s.stages < 1 || s.stages > most_stages)
+    throw Error(g.loc,
+                fmt::format("the schedule gives kernel '{}' {} stages; it takes 1 (nothing is loaded ahead) to {}",
+                            g.name, s.stages, most_stages));
   for (const auto& [tensor, packing] : s.packing) {
     const std::string& name = tensor;  // clang 14 captures no structured bindings
     auto t = std::find_if(g.tensors.begin(), g.tensors.end(), [&](const TensorParam& p) { return p.name == name; });

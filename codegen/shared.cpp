@@ -13,13 +13,19 @@ namespace wavetile {
 
 using LValue = llvm::Value;
 
-LValue* Lowering::shared_slot(llvm::Type* t, LValue* element, int bytes) {
+LValue* Lowering::shared_memory(int bytes) {
   if (bytes > caps_.shared_bytes)
     throw Error(g().loc,
                 fmt::format("kernel '{}' needs {} bytes of shared memory a block, {} has {}; give its schedule smaller "
-                            "tiles or fewer warps",
+                            "tiles, fewer warps or fewer stages",
                             g().name, bytes, caps_.name, caps_.shared_bytes));
-  LValue* base = target_.shared_memory(m_, b_, bytes);
+  return target_.shared_memory(m_, b_, bytes);
+}
+
+LValue* Lowering::shared_slot(llvm::Type* t, LValue* element, int bytes) {
+  shared_used_ = std::max(shared_used_, bytes);
+  LValue* base = shared_memory(shared_from_ + bytes);
+  if (shared_from_) base = b_.CreateGEP(b_.getInt8Ty(), base, i32(shared_from_));
   return b_.CreateGEP(t, base, element);
 }
 

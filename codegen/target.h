@@ -72,6 +72,11 @@ class Target {
   virtual void warp_barrier(Builder& b) const {
     b.CreateFence(llvm::AtomicOrdering::AcquireRelease, llvm::SyncScope::SingleThread);
   }
+  /// What was loaded before is asked for before anything that comes after: such loads are not moved to where they are
+  /// used. No instruction.
+  virtual void keep_loads_early(Builder& b) const {
+    b.CreateFence(llvm::AtomicOrdering::AcquireRelease, llvm::SyncScope::SingleThread);
+  }
   /// The block's shared memory, `bytes` of it, 16-byte aligned.
   virtual llvm::Value* shared_memory(llvm::Module& m, Builder& b, int bytes) const = 0;
   virtual unsigned global_address_space() const { return 0; }

@@ -31,8 +31,13 @@ struct Walk {
 };
 
 struct Schedule {
-  std::map<std::string, int> tile = {};   // range -> elements of a block
-  int warps = 1;                          // of a block
+  std::map<std::string, int> tile = {};  // range -> elements of a block
+  int warps = 1;                         // of a block
+  // Blocks whose tiles a fold holds at a time, 1 to 4: it computes with one while the next stages - 1 are on their way
+  // from memory. They take registers; what the fold needs of shared memory is multiplied by it, and then one barrier a
+  // block is enough where there were two. Of innermost folds, and of loads of tensors that are not written, at places
+  // that ranges alone make up; the rest is loaded where it is used. No effect where lanes are explicit vectors (CPUs).
+  int stages = 1;
   std::map<std::string, int> split = {};  // serial range -> parts that run as independent blocks, then merged in order
   std::string share = {};  // a serial range whose fold the warps share out, a part each, merged in order; else they
                            // share the tiles

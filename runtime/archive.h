@@ -61,8 +61,8 @@ void members(T& x, F&& f) {
     auto& [axis, run] = x;
     f(axis, run);
   } else if constexpr (std::is_same_v<S, Schedule>) {
-    auto& [tile, warps, split, share, packing, order] = x;
-    f(tile, warps, split, share, packing, order);
+    auto& [tile, warps, stages, split, share, packing, order] = x;
+    f(tile, warps, stages, split, share, packing, order);
   } else if constexpr (std::is_same_v<S, Workspace>) {
     auto& [dtype, axes, parts] = x;
     f(dtype, axes, parts);

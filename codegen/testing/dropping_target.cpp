@@ -15,6 +15,7 @@ class DroppingTarget : public Target {
   void barrier(Builder& b, Memory what) const override {
     if ((*emitted_)++ != dropped_) inner_->barrier(b, what);
   }
+  void keep_loads_early(Builder& b) const override { inner_->keep_loads_early(b); }
 
   const Caps& caps() const override { return inner_->caps(); }
   std::string identity() const override { return inner_->identity(); }
@@ -38,6 +39,9 @@ class DroppingTarget : public Target {
   bool line_tables() const override { return inner_->line_tables(); }
   LValue* dot2(Builder& b, DType type, LValue* acc, LValue* a0, LValue* a1, LValue* b0, LValue* b1) const override {
     return inner_->dot2(b, type, acc, a0, a1, b0, b1);
+  }
+  LValue* matrix(Builder& b, const MatrixUnit& unit, LValue* a, LValue* x, LValue* c) const override {
+    return inner_->matrix(b, unit, a, x, c);
   }
   void optimise(llvm::Module& m) const override { inner_->optimise(m); }
   std::string assembly(llvm::Module& m) const override { return inner_->assembly(m); }

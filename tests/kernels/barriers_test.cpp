@@ -108,6 +108,29 @@ std::vector<Subject> samplers(const Caps& caps) {
           {draw_token(), s, {logits, tensor_of(f32, {n}, {-3, -50}), real, whole, position, y({n}, i32)}, 1}};
 }
 
+// Loops that hold several blocks: shared memory is used in turn. They go round, and are left after the first of them.
+std::vector<Subject> pipelines(const Caps& caps) {
+  const int64_t m = 35, n = 40;
+  std::vector<Subject> all;
+  for (int stages : {2, 3}) {
+    const int64_t blocks = stages + 1, k = 32 * blocks + 5;
+    Schedule products{.tile = {{"m", 32}, {"n", 32}, {"k", 32}}, .warps = 2, .stages = stages};
+    all.push_back(
+        {matmul(bf16, bf16), products, {random_tensor(bf16, {m, k}), random_tensor(bf16, {k, n}), y({m, n})}});
+    Kernel total("total", {"X", "Y"}, [](Tensor<wavetile::f32> X, Tensor<wavetile::f32> Y) {
+      Range r = parallel("row", X.dim(0));
+      State s = fold(serial("col", X.dim(1)), State{fill(-1e30, r), fill(0, r)}, [=](Range c, const State& s) {
+        Tile x = X(r, c), top = max(s[0], max(x, c));
+        return State{top, s[1] * exp(s[0] - top) + sum(exp(x - top), c)};
+      });
+      Y(r) = log(s[1]) + s[0];
+    });
+    Schedule rows{.tile = {{"row", 1}, {"col", 8 * caps.lanes}}, .warps = 2, .stages = stages};
+    all.push_back({total, rows, {x({3, 8 * caps.lanes * blocks + 3}), y({3})}});
+  }
+  return all;
+}
+
 class Barriers : public testing::TestWithParam<std::tuple<const char*, const char*>> {
  protected:
   void SetUp() override {
@@ -165,7 +188,7 @@ class Barriers : public testing::TestWithParam<std::tuple<const char*, const cha
 };
 INSTANTIATE_TEST_SUITE_P(Chips, Barriers,
                          testing::Combine(testing::Values("gfx1151", "gfx1100", "gfx942"),
-                                          testing::Values("products", "attention", "rows", "sampling")),
+                                          testing::Values("products", "attention", "rows", "sampling", "pipelines")),
                          [](const auto& info) {
                            return std::string(std::get<0>(info.param)) + "_" + std::get<1>(info.param);
                          });
@@ -176,6 +199,7 @@ TEST_P(Barriers, EachIsMissedWhereItIsLeftOut) {
   std::vector<Subject> all = group == "products"    ? products(caps, bf16)
                              : group == "attention" ? attentions(caps, bf16)
                              : group == "rows"      ? rows(caps)
+                             : group == "pipelines" ? pipelines(caps)
                                                     : samplers(caps);
   int barriers = 0;
   for (Subject& s : all)
