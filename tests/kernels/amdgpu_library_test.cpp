@@ -107,7 +107,9 @@ TEST_P(AmdgpuRows, OneWaveReducesARowInOneStepALaneBit) {
     const Sample& s = all.at(name);
     std::string code = instructions_of(assembly_of(s, *target), s.kernel.name());
     CrossLane c = count_cross_lane(code);
-    EXPECT_EQ(c.steps(), 2 * (wave64 ? 6 : 5)) << code;
+    // A step of a maximum folds into the comparison that looks for NaN too.
+    const int again = count_instructions(code, "v_cmp_[ou]_f32[a-z0-9_]*dpp");
+    EXPECT_EQ(c.steps() - again, 2 * (wave64 ? 6 : 5)) << code;
     EXPECT_EQ(c.readlane, wave64 ? 2 : 0) << code;
     EXPECT_EQ(c.bpermute, 0) << code;
     expect_no_shared_memory(code);
