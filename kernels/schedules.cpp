@@ -51,9 +51,10 @@ Schedule matmul_schedule(const Caps& caps, DType weights, long rows, long depth,
     else
       s.order = {{"n", 0}, {"m", 0}};
   } else if (inputs == weights && on_matrix_units(caps, weights)) {
-    // Four warps of 32 x 32 results each, of operands that they share.
+    // Four warps of 32 x 32 results each, of operands that they share, and ask for while they multiply those before.
     s.tile = {{"m", 64}, {"n", 64}, {"k", 32}};
     s.warps = 4;
+    s.stages = 2;
   } else {
     // Narrow weights give a lane more columns: fewer steps of k keep it out of scratch, at strides that are not known
     // too.

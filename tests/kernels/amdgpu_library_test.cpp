@@ -93,6 +93,25 @@ TEST_P(AmdgpuPrompt, RunsOnMatrixInstructionsWithoutScratch) {
   }
 }
 
+// What a block of k loads is counted in the prologue, and in each of the loop's bodies; for full blocks of rows and
+// those at the edge. LLVM may not take it back to where it is used: a block at least is on its way under every product.
+TEST_P(AmdgpuPrompt, LoadsAreOnTheirWayWhileTheUnitsMultiply) {
+  auto target = amdgpu_target(std::get<0>(GetParam()));
+  const Caps& caps = caps_of(*target);
+  if (std::get<1>(GetParam()) == DType::f16 && std::get<0>(GetParam()) == std::string("gfx90a"))
+    GTEST_SKIP() << "has no matrix instructions for halves";
+  Sample s = prompt_library(caps, std::get<1>(GetParam())).at("matmul");
+  for (int stages : {2, 3}) {
+    s.schedule.stages = stages;
+    const std::string code = instructions_of(assembly_of(s, *target), s.kernel.name()), matrix = "v_(wmma|mfma)_f32_16";
+    const int loads = count_instructions(code, "global_load"), copies = 2 * (2 * stages - 1);
+    ASSERT_EQ(loads % copies, 0) << code;
+    EXPECT_GE(loads, copies);
+    EXPECT_GE(count_instructions(code, matrix), 16 * stages);
+    EXPECT_EQ(count_under_loads(code, matrix, loads / copies), count_instructions(code, matrix)) << code;
+  }
+}
+
 class AmdgpuRows : public ::testing::TestWithParam<const char*> {};
 INSTANTIATE_TEST_SUITE_P(Kernels, AmdgpuRows, ::testing::Values("gfx1151", "gfx942"),
                          [](const auto& info) { return std::string(info.param); });

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <cstdlib>
+#include <set>
 
 #include "codegen/testing/dropping_target.h"
 #include "dsl/check.h"
@@ -127,6 +128,17 @@ std::vector<Subject> pipelines(const Caps& caps) {
     });
     Schedule rows{.tile = {{"row", 1}, {"col", 8 * caps.lanes}}, .warps = 2, .stages = stages};
     all.push_back({total, rows, {x({3, 8 * caps.lanes * blocks + 3}), y({3})}});
+    Kernel again("again", {"X", "W", "Y"},
+                 [](Tensor<wavetile::f32> X, Tensor<wavetile::f32> W, Tensor<wavetile::f32> Y) {
+                   Range r = parallel("row", X.dim(0)), col = serial("col", X.dim(1));
+                   Y(r) = fold(serial("o", W.dim(0)), fill(0, r), [=](Range o, Tile acc) {
+                     Tile all = fold(col, fill(0, r), [=](Range c, Tile a) { return a + sum(X(r, c), c); });
+                     return max(acc, all * sum(W(o), o));
+                   });
+                 });
+    Schedule nested = rows;
+    nested.tile["o"] = 1;
+    all.push_back({again, nested, {x({3, 8 * caps.lanes * blocks}), x({3}), y({3})}});
   }
   return all;
 }
@@ -203,7 +215,7 @@ TEST_P(Barriers, EachIsMissedWhereItIsLeftOut) {
                                                     : samplers(caps);
   int barriers = 0;
   for (Subject& s : all)
-    for (int warps : {s.schedule.warps, 2, 4}) {
+    for (int warps : std::set{s.schedule.warps, 2, 4}) {
       s.schedule.warps = warps;
       SCOPED_TRACE("kernel '" + s.kernel.name() + "' with " + std::to_string(warps) + " warps");
       auto [reported, n] = run(s, -1);

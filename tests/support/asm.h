@@ -41,6 +41,24 @@ inline CrossLane count_cross_lane(const std::string& instructions) {
           count_instructions(instructions, "ds_b?permute"), count_instructions(instructions, "v_readlane")};
 }
 
+/// How many instructions that match `pattern` stand where at least `loads` loads of global memory are on their way:
+/// some that stand before it, and that nothing between has waited for. In the order of the text, as loops are laid out.
+inline int count_under_loads(const std::string& instructions, const std::string& pattern, int loads) {
+  const std::regex counted(pattern), load("global_load"),
+      wait("s_wait(cnt.*vmcnt\\(|_loadcnt[a-z_]* )(0x)?([0-9a-f]+)");
+  std::istringstream in(instructions);
+  std::string line;
+  int under_way = 0, found = 0;
+  constexpr auto at_start = std::regex_constants::match_continuous;
+  for (std::smatch m; std::getline(in, line);) {
+    if (std::regex_search(line, m, load, at_start)) ++under_way;
+    if (std::regex_search(line, m, wait, at_start))
+      under_way = std::min(under_way, std::stoi(m[3], nullptr, m[2].length() ? 16 : 10));
+    if (std::regex_search(line, m, counted, at_start)) found += under_way >= loads;
+  }
+  return found;
+}
+
 /// No register is spilled and nothing lives in a lane's private memory; of the whole file.
 inline void expect_no_scratch(const std::string& assembly) {
   EXPECT_FALSE(std::regex_search(assembly, std::regex("\n\t(scratch_|buffer_(load|store)_(b|dword))")));
