@@ -1,5 +1,6 @@
 // Attention over a cache, and appending to it.
 #include <cmath>
+#include <numeric>
 
 #include "checks/library.h"
 #include "kernels/kernels.h"
@@ -41,7 +42,7 @@ Schedule random_attention_schedule(const Caps& caps) {
   if (!chance(3)) s.packing["K"] = chance(2) ? Packing{{{1, one_of({4, 8, 16})}}} : random_packing(3);
   if (chance(3)) s.packing["V"] = random_packing(3);
   if (!chance(3)) s.split["t"] = static_cast<int>(random_int(1, 5));
-  if (chance(2)) s.share = "t";
+  if (chance(2)) s.share = std::string("t");
   s.stages = one_of({1, 1, 2, 3});
   if (!chance(3)) s.order = random_walk({"head", "m"});
   return s;
@@ -67,8 +68,8 @@ Subject attention(DType cache) {
       c.tolerance.absolute += attention_of(1, rounding).absolute;
       return c;
     };
-    Schedule s =
-        library ? kernels::attention_schedule(caps, chance(2), false, factors) : random_attention_schedule(caps);
+    Schedule s = library ? kernels::attention_schedule(caps, chance(2), false, factors, std::gcd(d, e))
+                         : random_attention_schedule(caps);
     return Variant{kernels::attention(cache, scale, out, factors), s, rounded};
   };
 }

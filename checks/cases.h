@@ -107,7 +107,11 @@ inline std::vector<std::string> differences(const Machine& m, const Subject& sub
       Case x = s.make(c == 7 ? 15 * rounds.budget : rounds.budget);
       for (HostTensor& t : x.tensors) t = placed(t, p);
       auto lines = differences(m, s.kernel, s.schedule, x.tensors, x.tolerance, {}, known_of(p));
-      if (lines.empty()) continue;
+      // Strides that a kernel does not know cost registers, which the library's schedules have none to spare for: a GPU
+      // may refuse such a kernel.
+      const bool refused = gpu && p == Placement::scattered && lines.size() == 1 &&
+                           lines[0].find("does not fit the registers") != std::string::npos;
+      if (lines.empty() || refused) continue;
       lines.insert(lines.begin(), describe_case(m, s.kernel, s.schedule, x.tensors, known_of(p)));
       return lines;
     }

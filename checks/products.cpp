@@ -41,7 +41,7 @@ Schedule random_schedule(const Product& f, const Caps& caps) {
   if (!chance(3)) s.packing["B"] = random_packing(rank);
   if (chance(4)) s.packing[f.vector ? "X" : "A"] = random_packing(f.vector ? 1 : rank);
   if (chance(2)) s.split["k"] = static_cast<int>(random_int(1, 5));
-  if (chance(2)) s.share = "k";
+  if (chance(2)) s.share = std::string("k");
   s.stages = one_of({1, 1, 2, 3});
   if (!chance(3)) s.order = random_walk(axes);
   return s;

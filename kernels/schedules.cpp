@@ -82,13 +82,14 @@ Schedule gemv_schedule(const Caps& caps, DType weights) {
   return s;
 }
 
-Schedule attention_schedule(const Caps& caps, bool one_row, bool batched, DType factors) {
+Schedule attention_schedule(const Caps& caps, bool one_row, bool batched, DType factors, int64_t head) {
+  constexpr int64_t unit = 16;  // k, and columns, of every matrix instruction
   Schedule s;
   if (caps.simd) {
     s.packing = {{"K", key_packing(caps, batched)}};
     s.tile = {{"head", 1}, {"m", one_row ? 1 : accumulated_rows(caps)}, {"t", one_row ? 8 * caps.lanes : panel(caps)}};
     if (one_row) s.split = {{"t", 4}};
-  } else if (!one_row && on_matrix_units(caps, factors)) {
+  } else if (!one_row && on_matrix_units(caps, factors) && head % unit == 0) {
     // Each warp has 16 rows of its own; keys and values are shared.
     s.tile = {{"head", 1}, {"m", caps.lanes}, {"t", 32}};
     s.warps = caps.lanes / 16;

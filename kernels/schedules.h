@@ -23,7 +23,9 @@ DType factor_type(const Caps& caps, DType cache);
 
 Schedule matmul_schedule(const Caps& caps, DType weights, long rows_to_expect, long depth, DType inputs = DType::f32);
 Schedule gemv_schedule(const Caps& caps, DType weights);
-Schedule attention_schedule(const Caps& caps, bool one_row, bool batched = false, DType factors = DType::f32);
+/// `head` divides the lengths of a head's keys and of its values.
+Schedule attention_schedule(const Caps& caps, bool one_row, bool batched = false, DType factors = DType::f32,
+                            int64_t head = 64);
 Schedule append_schedule(const Caps& caps, bool batched = false);
 Schedule embedding_schedule(const Caps& caps, DType weights);
 Schedule rows_schedule(const Caps& caps);
