@@ -255,10 +255,17 @@ void Lowering::block_body() {
 }
 
 void Lowering::region(const Region& r) {
+  bool asked = false;  // for tiles that are to be on their way before what follows
   for (int id : r.ops) {
     if (values_.contains({id, 0})) continue;
-    if (!waits_for_nothing(g().ops[static_cast<size_t>(id)])) receive();
+    const Op& next = g().ops[static_cast<size_t>(id)];
+    if (!waits_for_nothing(next)) receive();
+    if (asked && next.kind != OpKind::load && !next.types.empty() && !next.types[0].axes.empty()) {
+      target_.keep_loads_early(b_);
+      asked = false;
+    }
     op(id);
+    asked |= !caps_.simd && next.kind == OpKind::load && !next.types[0].axes.empty() && !lazy_.contains({id, 0});
   }
 }
 
