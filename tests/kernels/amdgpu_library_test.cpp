@@ -98,12 +98,14 @@ TEST_P(AmdgpuPrompt, RunsOnMatrixInstructionsWithoutScratch) {
 TEST_P(AmdgpuPrompt, LoadsAreOnTheirWayWhileTheUnitsMultiply) {
   auto target = amdgpu_target(std::get<0>(GetParam()));
   const Caps& caps = caps_of(*target);
-  if (std::get<1>(GetParam()) == DType::f16 && std::get<0>(GetParam()) == std::string("gfx90a"))
-    GTEST_SKIP() << "has no matrix instructions for halves";
   Sample s = prompt_library(caps, std::get<1>(GetParam())).at("matmul");
   for (int stages : {2, 3}) {
     s.schedule.stages = stages;
     const std::string code = instructions_of(assembly_of(s, *target), s.kernel.name()), matrix = "v_(wmma|mfma)_f32_16";
+    if (std::get<1>(GetParam()) == DType::f16 && std::get<0>(GetParam()) == std::string("gfx90a")) {
+      EXPECT_EQ(count_instructions(code, matrix), 0) << "it would drop denormal halves";
+      continue;
+    }
     const int loads = count_instructions(code, "global_load"), copies = 2 * (2 * stages - 1);
     ASSERT_EQ(loads % copies, 0) << code;
     EXPECT_GE(loads, copies);
