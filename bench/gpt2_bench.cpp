@@ -7,6 +7,7 @@
 #include <memory>
 
 #include "bench/machine.h"
+#include "bench/program.h"
 #include "bench/support.h"
 #include "models/gpt2/model.h"
 #include "wavetile_version.h"
@@ -134,10 +135,5 @@ int run(int argc, char** argv) {
 }  // namespace wavetile::bench
 
 int main(int argc, char** argv) {
-  try {
-    return wavetile::bench::run(argc, argv);
-  } catch (const std::exception& e) {
-    fmt::print(stderr, "gpt2_bench: {}\n", e.what());
-    return 1;
-  }
+  return wavetile::bench::run_program("gpt2_bench", wavetile::bench::run, argc, argv);
 }

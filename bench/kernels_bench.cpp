@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "bench/machine.h"
+#include "bench/program.h"
 #include "bench/support.h"
 #include "kernels/kernels.h"
 #include "kernels/sampling.h"
@@ -390,10 +391,5 @@ int run(int argc, char** argv) {
 }  // namespace wavetile::bench
 
 int main(int argc, char** argv) {
-  try {
-    return wavetile::bench::run(argc, argv);
-  } catch (const std::exception& e) {
-    fmt::print(stderr, "kernels_bench: {}\n", e.what());
-    return 1;
-  }
+  return wavetile::bench::run_program("kernels_bench", wavetile::bench::run, argc, argv);
 }

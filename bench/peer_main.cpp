@@ -11,6 +11,7 @@
 #include <nlohmann/json.hpp>
 
 #include "bench/estimate.h"
+#include "bench/program.h"
 #include "codegen/compile.h"
 #include "dsl/error.h"
 #include "kernels/kernels.h"
@@ -135,10 +136,5 @@ int run(int argc, char** argv) {
 }  // namespace wavetile::bench
 
 int main(int argc, char** argv) {
-  try {
-    return wavetile::bench::run(argc, argv);
-  } catch (const std::exception& e) {
-    fmt::print(stderr, "wavetile-peer: {}\n", e.what());
-    return 1;
-  }
+  return wavetile::bench::run_program("wavetile-peer", wavetile::bench::run, argc, argv);
 }

@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 #include <regex>
 
+#include "bench/program.h"
 #include "bench/report.h"
 
 namespace wavetile::bench {
@@ -244,10 +245,5 @@ int run(int argc, char** argv) {
 }  // namespace wavetile::bench
 
 int main(int argc, char** argv) {
-  try {
-    return wavetile::bench::run(argc, argv);
-  } catch (const std::exception& e) {
-    fmt::print(stderr, "wavetile-report: {}\n", e.what());
-    return 1;
-  }
+  return wavetile::bench::run_program("wavetile-report", wavetile::bench::run, argc, argv);
 }

@@ -12,6 +12,7 @@
 #include <optional>
 
 #include "bench/machine.h"
+#include "bench/program.h"
 #include "bench/support.h"
 #include "kernels/kernels.h"
 #include "kernels/schedules.h"
@@ -231,10 +232,5 @@ int run(int argc, char** argv) {
 }  // namespace wavetile::bench
 
 int main(int argc, char** argv) {
-  try {
-    return wavetile::bench::run(argc, argv);
-  } catch (const std::exception& e) {
-    fmt::print(stderr, "wavetile-speed: {}\n", e.what());
-    return 1;
-  }
+  return wavetile::bench::run_program("wavetile-speed", wavetile::bench::run, argc, argv);
 }
