@@ -290,6 +290,8 @@ class HsaDevice : public Device {
 
 }  // namespace
 
+constexpr const char* kTryEmulator = "\n--device hsa:emulated runs the same code on the emulator, without a GPU";
+
 bool is_hsa(const std::string& name) { return name == "hsa" || name.starts_with("hsa:"); }
 
 // Which of the GPUs is meant; -1: the first that there is a target for.
@@ -310,9 +312,7 @@ DevicePtr open_hsa(const std::string& name, const DeviceOptions& options) {
   try {
     system = System::open(emulated);
   } catch (const Error& e) {
-    throw Error(
-        fmt::format("device '{}': {}{}", name, e.what(),
-                    emulated ? "" : "\n--device hsa:emulated runs the same code on the emulator, without a GPU"));
+    throw Error(fmt::format("device '{}': {}{}", name, e.what(), emulated ? "" : kTryEmulator));
   }
   return open_hsa(std::move(system), name, options);
 }
@@ -320,7 +320,7 @@ DevicePtr open_hsa(const std::string& name, const DeviceOptions& options) {
 DevicePtr open_hsa(SystemPtr system, const std::string& name, const DeviceOptions& options) {
   const int64_t wanted = number_in(name);
   const std::vector<Agent>& gpus = system->gpus();
-  if (gpus.empty()) throw Error(fmt::format("device '{}': {}", name, hsa::why_no_gpu()));
+  if (gpus.empty()) throw Error(fmt::format("device '{}': {}{}", name, hsa::why_no_gpu(), kTryEmulator));
   size_t i = 0;
   if (wanted < 0)
     while (i + 1 < gpus.size() && !gpus[i].known) ++i;

@@ -19,7 +19,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr const char* kTryEmulator = "without an AMD GPU, --device hsa:emulated runs the same code on the emulator";
 constexpr const char* kJoin = "add yourself with `sudo usermod -aG render,video $USER` and log in again";
 
 std::string name_of_group(gid_t id) {
@@ -85,21 +84,20 @@ std::string why_no_gpu(const Host& host) {
     if (!fs::exists(host.root + "/sys/module/amdgpu"))
       return fmt::format(
           "{}: it does not exist: the kernel has no amdgpu driver loaded (`sudo modprobe amdgpu`), or this machine has "
-          "no AMD GPU; {}",
-          device, kTryEmulator);
+          "no AMD GPU",
+          device);
     return fmt::format(
         "{}: it does not exist, though the amdgpu driver is loaded: in a container pass --device /dev/kfd --device "
-        "/dev/dri, else the kernel was built without HSA_AMD; {}",
-        device, kTryEmulator);
+        "/dev/dri, else the kernel was built without HSA_AMD",
+        device);
   }
   if (!host.may_use(host.root + device)) return not_allowed(host, device);
   const std::vector<std::string> nodes = render_nodes(host);
-  if (nodes.empty())
-    return fmt::format("/dev/dri: it has no render node: in a container pass --device /dev/dri; {}", kTryEmulator);
+  if (nodes.empty()) return "/dev/dri: it has no render node: in a container pass --device /dev/dri";
   if (std::none_of(nodes.begin(), nodes.end(), [&](const std::string& n) { return host.may_use(host.root + n); }))
     return not_allowed(host, nodes[0]);
-  return fmt::format("{} and {} are there, but the runtime finds no GPU: see `dmesg | grep -i amdgpu`; {}", device,
-                     nodes[0], kTryEmulator);
+  return fmt::format("{} and {} are there, but the runtime finds no GPU: see `dmesg | grep -i amdgpu`", device,
+                     nodes[0]);
 }
 
 std::string diagnose(const System& system, const std::string& name, const Host& host) {
