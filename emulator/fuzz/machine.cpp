@@ -6,8 +6,7 @@ namespace wavetile::fuzz {
 namespace {
 
 constexpr Type i1{Kind::i1, 1}, i16{Kind::i16, 1}, i32{Kind::i32, 1}, i64{Kind::i64, 1}, f16{Kind::f16, 1},
-    f32{Kind::f32, 1}, f64{Kind::f64, 1}, v2i32{Kind::i32, 2}, v4i32{Kind::i32, 4}, v2i16{Kind::i16, 2},
-    v2f16{Kind::f16, 2}, v2bf16{Kind::bf16, 2};
+    f32{Kind::f32, 1}, f64{Kind::f64, 1}, v2i16{Kind::i16, 2}, v2f16{Kind::f16, 2};
 
 Operation fixed(const char* name, Type result, std::vector<Type> parameters, std::string amd, std::string host,
                 unsigned chips = kAllChips) {

@@ -111,7 +111,7 @@ template <bool Ieee, class T>
 T median(T x, T y, T z) {
   const T low = minimum<Ieee>(minimum<Ieee>(x, y), z), high = maximum<Ieee>(maximum<Ieee>(x, y), z);
   const T rest = equal(high, x) ? maximum<Ieee>(y, z) : equal(high, y) ? maximum<Ieee>(x, z) : maximum<Ieee>(x, y);
-  return is_nan(x) | is_nan(y) | is_nan(z) ? low : rest;
+  return (is_nan(x) | is_nan(y) | is_nan(z)) ? low : rest;
 }
 
 /// Binds a function that depends on MODE's IEEE bit: F<true> or F<false> runs.

@@ -29,8 +29,8 @@ T round_even(T x) {
   const bool odd = trunc_of(half) != half;
   const bool up = (rest > T(0.5)) | ((rest == T(0.5)) & odd);
   const T r = up ? magnitude(whole) + T(1) : magnitude(whole);
-  // Numbers without a fraction, infinities and NaNs among them, stay as they are; + quiets.
-  return magnitude(x) < T(1) / std::numeric_limits<T>::epsilon() ? with_sign(r, sign_of(x)) : x + T(0);
+  // Numbers without a fraction, infinities among them, stay as they are.
+  return magnitude(x) < T(1) / std::numeric_limits<T>::epsilon() ? with_sign(r, sign_of(x)) : quiet(x);
 }
 
 /// x - floor(x), below 1 even where that rounds to it.
@@ -49,7 +49,7 @@ std::int32_t exponent_of(T x) {
   const int shift = is_denormal(x) ? mantissa_bits<T>() + 1 : 0;
   const T normal = is_denormal(x) ? x * scale : x;
   const int e = exponent_field(normal) - kBias - shift;
-  return is_zero(x) | is_nan(x) | is_infinite(x) ? 0 : e;
+  return (is_zero(x) | is_nan(x) | is_infinite(x)) ? 0 : e;
 }
 /// m of the same; what has no exponent stays as it is.
 template <class T>
@@ -58,7 +58,7 @@ T mantissa_of(T x) {
   const T normal = is_denormal(x) ? x * scale : x;
   const T half = T(0.5);
   const auto m = static_cast<BitsOf<T>>((bits_of(normal) & ~infinity_bits<T>()) | bits_of(half));
-  return is_zero(x) | is_infinite(x) ? x : is_nan(x) ? quieted(x) : std::bit_cast<T>(m);
+  return (is_zero(x) | is_infinite(x)) ? x : is_nan(x) ? quieted(x) : std::bit_cast<T>(m);
 }
 
 template <class T>
@@ -115,7 +115,7 @@ Scaled<T> division_scale(T s0, T d, T n) {
   // From the least binding rule to the most.
   T value = exponent_field(n) <= D::tiny ? up : s0;
   value = small_quotient ? (s0 == n ? up : s0) : value;
-  value = small_reciprocal ? ((s0 == d) | !small_quotient ? down : s0) : value;
+  value = small_reciprocal ? (((s0 == d) | !small_quotient) ? down : s0) : value;
   value = is_denormal(d) ? up : value;
   value = far ? (s0 == d ? up : s0) : value;
   const bool none = is_zero(d) | is_zero(n);
