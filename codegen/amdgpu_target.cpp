@@ -39,24 +39,29 @@ constexpr AmdChip chips[] = {
 constexpr const char* triple = "amdgcn-amd-amdhsa";
 
 // The layouts of the matrix instructions on factors of 16 bits: {row or column, k} of A and B, {row, column} of C.
-// GFX11 keeps A and B twice ('WMMA', RDNA3 ISA 7.9); GFX12 deals k to two halves of the lanes (RDNA4 ISA 7.12: by
-// fours; here by eights, so that a lane's are consecutive: the order of k is ours); CDNA deals k by fours to the
-// quarters of the wave ('Matrix Arithmetic', CDNA3 ISA 7.1).
+// GFX11 keeps A and B twice, and deals C's rows to the halves of the lanes in turn ('WMMA', RDNA3 ISA 7.9); here each
+// half has eight consecutive ones, which it can store at a time, and give to the next product as its k: the order of
+// rows is ours, as long as A has the same. GFX12 deals k to the halves (RDNA4 ISA 7.12: by fours; here by eights, so
+// that a lane's are consecutive: the order of k is ours too); CDNA deals k by fours to the quarters of the wave
+// ('Matrix Arithmetic', CDNA3 ISA 7.1).
 struct Fragments {
-  Bases factor_reg, factor_lane, result_reg, result_lane;
+  Bases factor_reg, row_lane, column_lane, result_reg, result_lane;
 };
 Fragments fragments(int generation) {
   if (generation == 9)
     return {{{0, 1}, {0, 2}},
             {{1, 0}, {2, 0}, {4, 0}, {8, 0}, {0, 4}, {0, 8}},
+            {{1, 0}, {2, 0}, {4, 0}, {8, 0}, {0, 4}, {0, 8}},
             {{1, 0}, {2, 0}},
             {{0, 1}, {0, 2}, {0, 4}, {0, 8}, {4, 0}, {8, 0}}};
   if (generation == 11)
     return {{{0, 1}, {0, 2}, {0, 4}, {0, 8}},
+            {{8, 0}, {1, 0}, {2, 0}, {4, 0}, {0, 0}},
             {{1, 0}, {2, 0}, {4, 0}, {8, 0}, {0, 0}},
-            {{2, 0}, {4, 0}, {8, 0}},
-            {{0, 1}, {0, 2}, {0, 4}, {0, 8}, {1, 0}}};
+            {{1, 0}, {2, 0}, {4, 0}},
+            {{0, 1}, {0, 2}, {0, 4}, {0, 8}, {8, 0}}};
   return {{{0, 1}, {0, 2}, {0, 4}},
+          {{1, 0}, {2, 0}, {4, 0}, {8, 0}, {0, 8}},
           {{1, 0}, {2, 0}, {4, 0}, {8, 0}, {0, 8}},
           {{1, 0}, {2, 0}, {4, 0}},
           {{0, 1}, {0, 2}, {0, 4}, {0, 8}, {8, 0}}};
@@ -65,13 +70,14 @@ std::vector<MatrixUnit> matrix_units(const AmdChip& chip) {
   const int generation = chip.generation;
   Fragments f = fragments(generation);
   auto layout = [](const Bases& reg, const Bases& lane) { return Layout{{0, 1}, {1, 1}, {16, 16}, reg, lane, {}}; };
-  Layout factor = layout(f.factor_reg, f.factor_lane), result = layout(f.result_reg, f.result_lane);
+  Layout a = layout(f.factor_reg, f.row_lane), b = layout(f.factor_reg, f.column_lane),
+         result = layout(f.result_reg, f.result_lane);
   std::vector<MatrixUnit> units;
   for (DType t : {DType::bf16, DType::f16}) {
     // Denormal halves are numbers that count; those of bf16 are smaller than any that matters: 1.2e-38.
     if (t == DType::f16 && !chip.half_denormals) continue;
-    units.push_back({fmt::format("{}_f32_16x16x16_{}", generation == 9 ? "mfma" : "wmma", name_of(t)), t, DType::f32,
-                     factor, factor, result});
+    units.push_back({fmt::format("{}_f32_16x16x16_{}", generation == 9 ? "mfma" : "wmma", name_of(t)), t, DType::f32, a,
+                     b, result});
   }
   return units;
 }

@@ -241,7 +241,7 @@ class Assigner {
     l.axes = t.axes;
     l.block.assign(t.axes.size(), 1);
     const int most = log2_of(caps_.vector_bytes / size_of(t.dtype));
-    const int along = std::min(most, inner == k ? spare : (spare + 1) / 2);
+    const int along = std::min(most, inner == k ? spare : spare / 2);
     auto give = [&](Bases& bases, size_t axis, size_t count) {
       for (; bases.size() < count && l.block[axis] < g_.range(t.axes[axis]).tile; l.block[axis] *= 2) {
         Coord c(t.axes.size(), 0);

@@ -114,6 +114,20 @@ TEST_P(AmdgpuPrompt, LoadsAreOnTheirWayWhileTheUnitsMultiply) {
   }
 }
 
+// Rows of a result lie side by side in a lane, as keys of a column of values do: nothing moves by single halves.
+TEST_P(AmdgpuPrompt, AttentionMovesHalvesSideBySide) {
+  auto target = amdgpu_target(std::get<0>(GetParam()));
+  const Caps& caps = caps_of(*target);
+  const Sample s = prompt_library(caps, std::get<1>(GetParam())).at("attention");
+  const std::string code = instructions_of(assembly_of(s, *target), s.kernel.name());
+  if (count_instructions(code, "v_(wmma|mfma)") == 0) return;  // gfx90a's would drop denormal halves
+  EXPECT_EQ(count_instructions(code, "global_store_(b16|short|d16)"), 0) << code;
+  EXPECT_EQ(count_instructions(code, "ds_(load|read)_u16"), 0) << code;
+  if (caps.lanes == 32) {  // whole fragments of 8 or 16 halves, each in its place
+    EXPECT_EQ(count_instructions(code, "ds_load_(2addr|b32|b64)"), 0) << code;
+  }
+}
+
 class AmdgpuRows : public ::testing::TestWithParam<const char*> {};
 INSTANTIATE_TEST_SUITE_P(Kernels, AmdgpuRows, ::testing::Values("gfx1151", "gfx942"),
                          [](const auto& info) { return std::string(info.param); });
