@@ -1,5 +1,9 @@
 // Elementwise kernels on every machine: each function of dsl/functions.def, casts, broadcasts, shapes and strides.
+#include <sys/mman.h>
+
+#include <algorithm>
 #include <array>
+#include <functional>
 #include <limits>
 
 #include <gtest/gtest.h>
@@ -160,6 +164,73 @@ TEST(LoweringElementwise, StridesAndOffsets) {
     check_everywhere(k, {.tile = {{"r", 1}, {"c", 64}}},
                      {strided(x, {0, 2}, 5), strided(row, {0}), col, strided(y, {300, 2})}, e, {2, 1}, known);
   }
+}
+
+// Copies a tensor in the host's memory, on all machines that reach it; `clear` is called before, `check` after.
+void copy_rows(const TensorView& x, const TensorView& y, const std::function<void()>& clear,
+               const std::function<void()>& check) {
+  Kernel k("copy_rows", {"X", "Y"}, [](Tensor<bf16> X, Tensor<bf16> Y) {
+    Range r = parallel("r", X.dim(0)), c = parallel("c", X.dim(1));
+    Y(r, c) = X(r, c);
+  });
+  const std::vector<TensorView> views{x, y};
+  std::vector<int64_t> slots;
+  for (const TensorView& v : views) {
+    slots.push_back(reinterpret_cast<intptr_t>(v.data));
+    slots.insert(slots.end(), v.extents.begin(), v.extents.end());
+    slots.insert(slots.end(), v.strides.begin(), v.strides.end());
+  }
+  for (const Machine& m : machines()) {
+    if (m.device) continue;
+    SCOPED_TRACE(m.name);
+    const CompiledKernel compiled = compile(k, signature_of(views), {.tile = {{"r", 16}, {"c", 1}}}, *m.target);
+    const std::unique_ptr<Code> code = load_code(compiled.object);
+    const Stage& s = compiled.stages[0];
+    const int64_t grid = grid_of(s, views, {});
+    clear();
+    if (m.run)
+      m.run(*code, s, slots.data(), grid);
+    else
+      reinterpret_cast<CpuEntry>(code->symbol(s.symbol))(slots.data(), 0, grid);
+    check();
+  }
+}
+
+// Bytes from row to row times rows do not fit 32 bits, nor do elements. What lies between is never touched.
+TEST(LoweringElementwise, RowsThatAreFarApart) {
+  constexpr int64_t rows = 21, cols = 3, stride = int64_t{1} << 28;
+  constexpr size_t bytes = rows * stride * sizeof(uint16_t);
+  void* memory = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  if (memory == MAP_FAILED) GTEST_SKIP() << "no " << bytes << " bytes of addresses";
+  auto* apart = static_cast<uint16_t*>(memory);
+  std::vector<uint16_t> dense(rows * cols);
+  const TensorView far{DType::bf16, apart, {rows, cols}, {stride, 1}},
+      near{DType::bf16, dense.data(), {rows, cols}, {cols, 1}};
+  auto value = [](int64_t r, int64_t c) { return static_cast<uint16_t>(0x3f80 + r * cols + c); };
+  auto each = [&](auto&& f) {
+    for (int64_t r = 0; r < rows; ++r)
+      for (int64_t c = 0; c < cols; ++c) f(r, c, apart[r * stride + c], dense[static_cast<size_t>(r * cols + c)]);
+  };
+  copy_rows(
+      far, near, [&] { each([&](int64_t r, int64_t c, uint16_t& x, uint16_t& y) { x = value(r, c), y = 0; }); },
+      [&] { each([&](int64_t r, int64_t c, uint16_t, uint16_t y) { EXPECT_EQ(y, value(r, c)) << r << ", " << c; }); });
+  copy_rows(
+      near, far, [&] { each([&](int64_t r, int64_t c, uint16_t& x, uint16_t& y) { y = value(r, c), x = 0; }); },
+      [&] { each([&](int64_t r, int64_t c, uint16_t x, uint16_t) { EXPECT_EQ(x, value(r, c)) << r << ", " << c; }); });
+  munmap(memory, bytes);
+}
+
+TEST(LoweringElementwise, RowsInReverse) {
+  constexpr int64_t rows = 37, cols = 2;
+  std::vector<uint16_t> x(rows * cols), y(rows * cols);
+  for (size_t i = 0; i < x.size(); ++i) x[i] = static_cast<uint16_t>(0x3f80 + i);
+  const TensorView backwards{DType::bf16, x.data() + (rows - 1) * cols, {rows, cols}, {-cols, 1}},
+      forwards{DType::bf16, y.data(), {rows, cols}, {cols, 1}};
+  copy_rows(
+      backwards, forwards, [&] { std::fill(y.begin(), y.end(), uint16_t{0}); },
+      [&] {
+        for (size_t i = 0; i < y.size(); ++i) EXPECT_EQ(y[i], x[(rows - 1 - i / cols) * cols + i % cols]) << i;
+      });
 }
 
 TEST(LoweringElementwise, EmptyTensors) {
