@@ -101,8 +101,10 @@ foreach(chip gfx1151 gfx1100 gfx942)
 endforeach()
 if(TARGET test_tools)
   target_link_libraries(test_tools PRIVATE wavetile_tools)
-  target_compile_definitions(test_tools PRIVATE WAVETILE_PROGRAM="$<TARGET_FILE:wavetile>")
-  add_dependencies(test_tools wavetile)
+  target_compile_definitions(test_tools PRIVATE WAVETILE_PROGRAM="$<TARGET_FILE:wavetile>"
+                                                WAVETILE_REPORT="$<TARGET_FILE:wavetile-report>"
+                                                WAVETILE_PEER="$<TARGET_FILE:wavetile-peer>")
+  add_dependencies(test_tools wavetile wavetile-report wavetile-peer)
 endif()
 if(TARGET test_gpt2)
   target_compile_definitions(test_gpt2 PRIVATE GPT2_DSL_RUN="$<TARGET_FILE:gpt2-dsl-run>"
