@@ -106,7 +106,11 @@ json object(const Peer& p, const TargetPtr& target, const std::string& file) {
           {"tensors", tensors}};
 }
 
-std::string text_of(std::istream& in) { return {std::istreambuf_iterator<char>(in), {}}; }
+emu::Counters read_counters(std::istream& in) try {
+  return emu::Counters::from_json({std::istreambuf_iterator<char>(in), {}});
+} catch (const std::runtime_error& e) {
+  throw Error(fmt::format("standard input: {}; it has to be what `wavetile-emu --counters json` prints", e.what()));
+}
 
 int run(int argc, char** argv) {
   std::string name, file;
@@ -124,7 +128,7 @@ int run(int argc, char** argv) {
   auto* judge = app.add_subcommand("estimate", "read counters of wavetile-emu (JSON), print an ESTIMATE for gfx1151");
   CLI11_PARSE(app, argc, argv);
   if (judge->parsed()) {
-    fmt::print("{}\n", to_json(estimate(emu::Counters::from_json(text_of(std::cin)))));
+    fmt::print("{}\n", to_json(estimate(read_counters(std::cin))));
     return 0;
   }
   const TargetPtr target = amdgpu_target(std::string(Rates{}.chip));

@@ -104,6 +104,8 @@ void print(const KernelReport& k) {
 
 bool report_kernels(const Arguments& a) {
   const std::regex wanted(a.kernels);
+  std::vector<TargetPtr> targets;  // before anything is printed: a chip may not be known
+  for (const std::string& chip : a.chips) targets.push_back(amdgpu_target(chip));
   json all = json::array();
   bool refused = false;
   if (!a.json)
@@ -113,8 +115,8 @@ bool report_kernels(const Arguments& a) {
   if (!a.json)
     fmt::print("{:<8} {:<24} {:>5} {:>5} {:>6} {:>6} {:>7} {:>5} {:>12} {:>9} {:>9} {:>6} {:>9} {:>10}\n", "", "", "",
                "", "", "", "", "/SIMD", "of waves", "read", "cycles", "least", "KB", "us");
-  for (const std::string& chip : a.chips) {
-    const TargetPtr target = amdgpu_target(chip);
+  for (const TargetPtr& target : targets) {
+    const std::string& chip = caps_of(*target).name;
     const auto device = can_count(chip) ? counting_device(chip) : nullptr;
     for (const auto& [name, sample] : library(caps_of(*target), type_of(a.weights), {a.rows, 1})) {
       if (!std::regex_search(name, wanted)) continue;

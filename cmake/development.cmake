@@ -83,7 +83,15 @@ endforeach()
 # The kernels once more, as machine code of AMD GPUs.
 add_dependencies(test_hsa wavetile_hsa gpt2-dsl-run)
 target_include_directories(test_hsa SYSTEM PRIVATE ${HSA_INCLUDE_DIR})
-target_compile_definitions(test_hsa PRIVATE GPT2_DSL_RUN="$<TARGET_FILE:gpt2-dsl-run>")
+target_compile_definitions(test_hsa PRIVATE GPT2_DSL_RUN="$<TARGET_FILE:gpt2-dsl-run>"
+                                            WAVETILE_HSA_ONCE="$<TARGET_FILE:wavetile_hsa_once>")
+# The emulator's library, but for one life of it in a process.
+add_library(wavetile_hsa_once MODULE ${PROJECT_SOURCE_DIR}/tests/hsa/once/hsa_once.cpp)
+target_include_directories(wavetile_hsa_once SYSTEM PRIVATE ${HSA_INCLUDE_DIR})
+target_link_libraries(wavetile_hsa_once PRIVATE wavetile_hsa ${CMAKE_DL_LIBS})
+target_link_options(wavetile_hsa_once PRIVATE -Wl,--no-as-needed)
+target_compile_definitions(wavetile_hsa_once PRIVATE WAVETILE_HSA_LIBRARY="$<TARGET_FILE:wavetile_hsa>")
+add_dependencies(test_hsa wavetile_hsa_once)
 add_dependencies(test_kernels wavetile_hsa)
 foreach(chip gfx1151 gfx1100 gfx942)
   gtest_discover_tests(test_kernels DISCOVERY_MODE PRE_TEST DISCOVERY_TIMEOUT 60 TEST_PREFIX ${chip}.
@@ -93,8 +101,10 @@ foreach(chip gfx1151 gfx1100 gfx942)
 endforeach()
 if(TARGET test_tools)
   target_link_libraries(test_tools PRIVATE wavetile_tools)
-  target_compile_definitions(test_tools PRIVATE WAVETILE_PROGRAM="$<TARGET_FILE:wavetile>")
-  add_dependencies(test_tools wavetile)
+  target_compile_definitions(test_tools PRIVATE WAVETILE_PROGRAM="$<TARGET_FILE:wavetile>"
+                                                WAVETILE_REPORT="$<TARGET_FILE:wavetile-report>"
+                                                WAVETILE_PEER="$<TARGET_FILE:wavetile-peer>")
+  add_dependencies(test_tools wavetile wavetile-report wavetile-peer)
 endif()
 if(TARGET test_gpt2)
   target_compile_definitions(test_gpt2 PRIVATE GPT2_DSL_RUN="$<TARGET_FILE:gpt2-dsl-run>"

@@ -269,30 +269,31 @@ std::string Counters::to_json() const {
 }
 
 Counters Counters::from_json(const std::string& text) {
-  std::string field = "the whole";
+  std::string path;
   try {
     const nlohmann::json j = nlohmann::json::parse(text);
-    auto read = [&field](const nlohmann::json& from, const std::string& name, auto& to) {
-      field = name;
-      from.at(name).get_to(to);
+    auto read = [&](const std::string& name, auto& to) {
+      path = name;
+      j.at(nlohmann::json::json_pointer(name)).get_to(to);
     };
     Counters c;
-    visit_fields([&](const char* name, auto& to) { read(j, name, to); }, c);
-    for (int i = 0; i < kClasses; ++i) {
-      field = "by_class";
-      read(j.at("by_class"), std::string(class_name(static_cast<Class>(i))), c.by_class[static_cast<std::size_t>(i)]);
-    }
+    visit_fields([&](const char* name, auto& to) { read(fmt::format("/{}", name), to); }, c);
+    for (int i = 0; i < kClasses; ++i)
+      read(fmt::format("/by_class/{}", class_name(static_cast<Class>(i))), c.by_class[static_cast<std::size_t>(i)]);
     for (std::size_t i = 0; i < c.traffic.size(); ++i) {
-      field = "traffic";
-      const nlohmann::json& t = j.at("traffic").at(std::string(kSpaces[i]));
-      read(t, "accesses", c.traffic[i].accesses);
-      read(t, "loaded", c.traffic[i].loaded);
-      read(t, "stored", c.traffic[i].stored);
-      read(t, "atomic", c.traffic[i].atomic);
+      const std::string of = fmt::format("/traffic/{}/", kSpaces[i]);
+      read(of + "accesses", c.traffic[i].accesses);
+      read(of + "loaded", c.traffic[i].loaded);
+      read(of + "stored", c.traffic[i].stored);
+      read(of + "atomic", c.traffic[i].atomic);
     }
     return c;
-  } catch (const nlohmann::json::exception& e) {
-    throw std::runtime_error(fmt::format("counters: {}: {}", field, e.what()));
+  } catch (const nlohmann::json::parse_error& e) {
+    throw std::runtime_error(fmt::format("counters: not JSON: a mistake at byte {}", e.byte));
+  } catch (const nlohmann::json::type_error&) {
+    throw std::runtime_error(fmt::format("counters: field {} has a value of the wrong type", path));
+  } catch (const nlohmann::json::exception&) {
+    throw std::runtime_error(fmt::format("counters: field {} is missing", path));
   }
 }
 

@@ -51,6 +51,9 @@ struct Options {
 inline constexpr int kStrictStatus = 86;
 inline constexpr unsigned kDeadlockSeconds = 5;
 
+/// How far a fence of a packet reaches.
+enum class Scope : std::uint8_t { none, agent, system };
+
 /// A kernel launch, as an AQL packet says it. Sizes in work-items.
 struct Dispatch {
   std::uint64_t kernel_object = 0;  // the address of a kernel descriptor
@@ -62,7 +65,8 @@ struct Dispatch {
   std::uint64_t packet_address = 0;  // for kernels that ask for it; 0: the emulator makes one
   std::uint64_t queue_address = 0;   // 0: none
   std::uint32_t dispatch_id = 0;
-  std::string name;  // for reports; empty: looked up
+  Scope acquire = Scope::system, release = Scope::system;  // the packet's fences: for the checks
+  std::string name;                                        // for reports; empty: looked up
 };
 
 /// What went wrong in a kernel. `text` is a report ready to print, several lines; `kind` its class in one word, such as
@@ -121,6 +125,10 @@ class Emulator {
   /// other. Never throws on what a kernel does; a packet that the hardware would refuse gives a fatal report.
   /// `cancel`, when given, stops the dispatch soon after it becomes true.
   Outcome run(const Dispatch& dispatch, const std::atomic<bool>* cancel = nullptr);
+  /// The fences of a packet that is no dispatch.
+  void fence(Scope acquire, Scope release);
+  /// With checks: a report on a range that the host's calls read, when no fence has made it the host's; else empty.
+  std::string check_host_read(std::uint64_t address, std::size_t bytes) const;
 
  private:
   struct State;

@@ -13,7 +13,7 @@
 
 #include <fmt/format.h>
 
-#include "emulator/checks/shadow.h"
+#include "emulator/checks/fences.h"
 #include "emulator/emulator.h"
 #include "emulator/launch.h"
 #include "emulator/monitor.h"
@@ -331,6 +331,7 @@ struct Emulator::State {
   std::map<std::uint64_t, Code> codes;  // by their first address
   std::vector<std::shared_ptr<Monitor>> attached;
   std::mutex turn;                         // see Execution::turn
+  checks::Fences fences;                   // of the checks
   std::atomic<std::uint64_t> progress{0};  // see Execution::progress
 
   int units() const { return options.compute_units > 0 ? options.compute_units : options.chip->compute_units; }
@@ -367,7 +368,11 @@ struct Emulator::State {
 
 Emulator::Emulator(Options options) : state_(std::make_unique<State>()) {
   state_->options = options;
-  if (options.checks) state_->memory.set_write_listener(checks::mark_written);
+  if (!options.checks) return;
+  state_->memory.set_write_listener([s = state_.get()](const Allocation& a, std::uint64_t address, std::size_t bytes) {
+    const std::scoped_lock lock(s->turn);
+    s->fences.host_wrote(a, address, bytes);
+  });
 }
 Emulator::~Emulator() = default;
 const Options& Emulator::options() const { return state_->options; }
@@ -453,11 +458,11 @@ Outcome Emulator::run(const Dispatch& given, const std::atomic<bool>* cancel) {
   launch.sink = &sink;
   launch.checks = s.options.checks;
   Monitors monitors;
-  monitors.add(make_monitor(s.options));
+  const auto view = s.options.checks ? s.fences.begin(dispatch.acquire, launch.kernel) : checks::View{};
+  monitors.add(make_monitor(s.options, s.fences, view));
   for (const auto& m : s.attached) monitors.add(m);
   Monitor* const monitor = monitors.monitor();
   launch.monitor = monitor;
-
   Execution run(launch, s.options, s.progress);
   run.cancel = cancel;
   run.turn = monitor ? &s.turn : nullptr;
@@ -476,11 +481,19 @@ Outcome Emulator::run(const Dispatch& given, const std::atomic<bool>* cancel) {
   work(run);
   others.clear();
   if (monitor) monitor->dispatch_end(launch);
+  s.fences.end(view, dispatch.release);
   if (monitor) outcome.counters = monitor->counters();
   outcome.completed = run.ended == run.total;
   outcome.instructions = run.instructions;
   outcome.reports = sink.take();
   return outcome;
+}
+
+void Emulator::fence(Scope acquire, Scope release) { state_->fences.fence(acquire, release); }
+
+std::string Emulator::check_host_read(std::uint64_t address, std::size_t bytes) const {
+  const std::scoped_lock lock(state_->turn);
+  return state_->options.checks ? state_->fences.check_host_read(state_->memory, address, bytes) : "";
 }
 
 }  // namespace wavetile::emu

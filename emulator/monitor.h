@@ -9,6 +9,11 @@
 
 namespace wavetile::emu {
 
+namespace checks {
+class Fences;
+struct View;
+}  // namespace checks
+
 enum class Space : std::uint8_t { global, lds, scratch, constant };  // constant: scalar memory reads
 enum class AccessKind : std::uint8_t { load, store, atomic };        // atomic: read-modify-write
 
@@ -64,7 +69,8 @@ class Monitor {
   virtual std::shared_ptr<const Counters> counters() const { return nullptr; }
 };
 
-/// The checks and the counters that the options ask for, for one dispatch: nullptr when that is nothing.
-std::shared_ptr<Monitor> make_monitor(const Options& options);
+/// The checks and the counters that the options ask for, for one dispatch: nullptr when that is nothing. `view` is what
+/// the device's fences let it read; the caller keeps both until the dispatch has ended.
+std::shared_ptr<Monitor> make_monitor(const Options& options, const checks::Fences& fences, const checks::View& view);
 
 }  // namespace wavetile::emu

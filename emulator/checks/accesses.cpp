@@ -114,6 +114,12 @@ void Checks::access(Wave& w, const Op& op, const Access& a) {
     if (a.kind != AccessKind::store) written &= at.shadow->all_written(at.offset, length);
     if (a.kind != AccessKind::load && defined) at.shadow->set_written(at.offset, length, true);
     if (!at.writable) continue;
+    if (!lds) {
+      if (a.kind != AccessKind::load)
+        at.shadow->set_author(at.offset, length, Author::dispatch(view_.begun));
+      else if (atomicity != kAtomic && !state(*w.workgroup).acquired)
+        unfenced(w, op, a, r, at);
+    }
     if (atomicity == kAtomic && a.kind != AccessKind::store) {
       // Before this access takes its place as the last write.
       for (std::uint64_t i = 0; i < length; i += a.bytes) {
@@ -323,6 +329,16 @@ void Checks::race(const Wave& w, const Op& op, const Access& a, const RaceCheck&
          fmt::format("{} {} that another wave {} and nothing orders the two", r.mine_writes ? "writes" : "reads", space,
                      r.other_writes ? "wrote," : "read,"),
          more, r.lane, r.address);
+}
+
+void Checks::unfenced(const Wave& w, const Op& op, const Access& a, const Run& r, const Place& at) {
+  const std::uint64_t end = at.offset + r.end - r.begin;
+  const std::uint64_t bad = at.shadow->find_author(at.offset, end, [&](Author who) { return view_.sees(who); });
+  if (bad == end || !first_time(w, op, "missing-fence")) return;
+  const std::uint64_t address = r.begin + bad - at.offset;
+  report(w, op, "missing-fence",
+         fmt::format("reads {} {}", space_name(a.space), fences_.explain(at.shadow->author(bad))),
+         fmt::format("   in {}\n", w.launch->memory->explain(address, 4)), r.lane, address);
 }
 
 // A compare-and-swap of the same place follows, or the loads were races.

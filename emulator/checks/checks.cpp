@@ -117,6 +117,7 @@ void Checks::cache(Wave& w, const Op&, CacheOp what, bool, bool sc1) {
     clocks_.write_back(*s.clock, s.waits, sc1);
   } else {
     clocks_.invalidate(*s.clock, s.waits, what, sc1);
+    if (cdna3_ ? what == CacheOp::buffer_inv && sc1 : what == CacheOp::gl1_inv) state(*w.workgroup).acquired = true;
   }
   if (stale_) caches_.invalidate(w, what, sc1);
 }

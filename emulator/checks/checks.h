@@ -5,6 +5,7 @@
 //   memory       bytes that nothing wrote, of global memory, LDS and scratch      shadow.h
 //   races        between waves, by happens-before                                 clocks.h, races.h
 //   stale reads  with Options::stale                                              stale.h
+//   fences       of packets, between dispatches                                   fences.h
 //   barriers     that lanes or waves of a workgroup miss
 //
 // Reports do not stop the dispatch: each defect is reported once for its instruction, and the value that was complained
@@ -23,6 +24,7 @@
 #include <vector>
 
 #include "emulator/checks/clocks.h"
+#include "emulator/checks/fences.h"
 #include "emulator/checks/plan.h"
 #include "emulator/checks/races.h"
 #include "emulator/checks/registers.h"
@@ -36,7 +38,7 @@ namespace wavetile::emu::checks {
 
 class Checks final : public Monitor {
  public:
-  explicit Checks(bool stale) : stale_(stale) {}
+  Checks(bool stale, const Fences& fences, const View& view) : stale_(stale), fences_(fences), view_(view) {}
   void dispatch_begin(const Launch& l) override;
   void workgroup_begin(Workgroup& g) override;
   void workgroup_end(Workgroup& g) override;
@@ -76,6 +78,7 @@ class Checks final : public Monitor {
     Shadow lds;
     std::uint32_t number;  // in the grid
     KnowPtr start;
+    bool acquired = false;  // a wave has acquired at the scope of the agent: how much it may read is not known
     std::vector<std::unique_ptr<WaveState>> waves;
   };
   // Consecutive bytes that lanes from `lane` on access.
@@ -132,6 +135,7 @@ class Checks final : public Monitor {
   void load_undefined(const Wave& w, const Op& op, const Access& a);
   bool store_undefined(const Wave& w, const Op& op, const Access& a);
   void race(const Wave& w, const Op& op, const Access& a, const RaceCheck& check);
+  void unfenced(const Wave& w, const Op& op, const Access& a, const Run& r, const Place& at);
   void settle(Wave& w);
   void overlap(const Wave& w, const Op& op, const Access& a);
   unsigned level(const Access& a) const;
@@ -140,6 +144,8 @@ class Checks final : public Monitor {
   std::uint64_t shadow_address(const Wave& w, const Access& a, int lane) const;
 
   bool stale_;
+  const Fences& fences_;
+  const View& view_;
   const Launch* launch_ = nullptr;
   bool cdna3_ = false;
   std::uint64_t dispatch_ = 0;

@@ -71,15 +71,30 @@ void Shadow::set_written(std::uint64_t offset, std::uint64_t bytes, bool is_writ
   }
 }
 
+void Shadow::set_author(std::uint64_t offset, std::uint64_t bytes, Author author) {
+  for (const std::uint64_t end = offset + bytes; offset < end;) {
+    Page& p = page(offset);
+    const std::uint64_t from = offset % kPageBytes, to = std::min(kPageBytes, from + end - offset);
+    if (from == 0 && to == kPageBytes) {
+      p.author = author;
+      p.authors.reset();
+    } else if (p.authors || p.author != author) {
+      if (!p.authors) {
+        p.authors = std::make_unique<std::array<Author, kPageBytes / 4>>();
+        p.authors->fill(p.author);
+      }
+      std::fill(p.authors->begin() + static_cast<std::ptrdiff_t>(from / 4),
+                p.authors->begin() + static_cast<std::ptrdiff_t>((to + 3) / 4), author);
+    }
+    offset += to - from;
+  }
+}
+
 Shadow& shadow_of(const Allocation& a) {
   static std::mutex mutex;
   const std::scoped_lock lock(mutex);
   if (!a.shadow) a.shadow = std::make_shared<Shadow>(a.end - a.begin, a.initialised);
   return *static_cast<Shadow*>(a.shadow.get());
-}
-
-void mark_written(const Allocation& a, std::uint64_t address, std::uint64_t bytes) {
-  if (!a.initialised) shadow_of(a).set_written(address - a.begin, bytes, true);
 }
 
 }  // namespace wavetile::emu::checks

@@ -5,12 +5,14 @@
 // each its own.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <cstdint>
 #include <memory>
 #include <vector>
 
+#include "emulator/checks/fences.h"
 #include "emulator/memory.h"
 
 namespace wavetile::emu::checks {
@@ -53,9 +55,13 @@ struct Page {
   std::array<std::atomic<std::uint64_t>, kPageBytes / kLineBytes> written{};  // a bit a byte
   std::unique_ptr<std::array<Quad, kPageBytes / kQuadBytes>> races;
   std::uint64_t dispatch = 0;  // whose the races are
+  // Who wrote last: all of the page, or each dword.
+  Author author;
+  std::unique_ptr<std::array<Author, kPageBytes / 4>> authors;
 };
 
-/// Of a range of memory; offsets are from its beginning. Marking is thread-safe, all else is the dispatches' affair.
+/// Of a range of memory; offsets are from its beginning. Marking as written is thread-safe, all else needs the
+/// dispatches' turn.
 class Shadow {
  public:
   Shadow(std::uint64_t bytes, bool written);
@@ -82,6 +88,27 @@ class Shadow {
     return (written(offset).load(std::memory_order_relaxed) & want) == want;
   }
   void set_written(std::uint64_t offset, std::uint64_t bytes, bool written);
+  void set_author(std::uint64_t offset, std::uint64_t bytes, Author author);
+  /// The first offset in a range whose author is good for nothing: `end` when all are.
+  template <typename Good>
+  std::uint64_t find_author(std::uint64_t offset, std::uint64_t end, Good good) {
+    while (offset < end) {
+      const Page& p = page(offset);
+      const std::uint64_t next = std::min(end, (offset / kPageBytes + 1) * kPageBytes);
+      if (!p.authors) {
+        if (!good(p.author)) return offset;
+      } else {
+        for (std::uint64_t i = offset; i < next; i = (i / 4 + 1) * 4)
+          if (!good((*p.authors)[i % kPageBytes / 4])) return i;
+      }
+      offset = next;
+    }
+    return end;
+  }
+  Author author(std::uint64_t offset) {
+    const Page& p = page(offset);
+    return p.authors ? (*p.authors)[offset % kPageBytes / 4] : p.author;
+  }
 
  private:
   Page& make_page(std::uint64_t index);
@@ -93,7 +120,5 @@ class Shadow {
 
 /// The shadow of a global allocation; made at the first call, and kept by the allocation.
 Shadow& shadow_of(const Allocation& a);
-/// The host wrote bytes of an allocation by a call of the shell.
-void mark_written(const Allocation& a, std::uint64_t address, std::uint64_t bytes);
 
 }  // namespace wavetile::emu::checks

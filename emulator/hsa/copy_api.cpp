@@ -34,6 +34,10 @@ bool gpu_may(Runtime& r, const void* begin, std::size_t bytes, const char* funct
 }
 
 void copy_bytes(Runtime& r, void* dst, const void* src, std::size_t size) {
+  if (const std::string report = r.emulator.check_host_read(to_address(src), size); !report.empty()) {
+    std::fputs(report.c_str(), stderr);
+    ++r.reports;
+  }
   std::memmove(dst, src, size);
   r.emulator.memory().host_wrote(to_address(dst), size);
 }

@@ -53,7 +53,15 @@ Error check_barrier_value(const hsa_amd_barrier_value_packet_t& p, const IsSigna
   return check_signal(p.signal, "signal", is_signal);
 }
 
+Scope scope_of(std::uint16_t header, int bit) {
+  const unsigned scope = header >> bit & 3;
+  return scope == HSA_FENCE_SCOPE_NONE ? Scope::none : scope == HSA_FENCE_SCOPE_AGENT ? Scope::agent : Scope::system;
+}
+
 }  // namespace
+
+Scope acquire_of(std::uint16_t header) { return scope_of(header, HSA_PACKET_HEADER_SCACQUIRE_FENCE_SCOPE); }
+Scope release_of(std::uint16_t header) { return scope_of(header, HSA_PACKET_HEADER_SCRELEASE_FENCE_SCOPE); }
 
 hsa_signal_t completion_signal(const Packet& packet) { return packet.dispatch.completion_signal; }
 
@@ -129,6 +137,8 @@ Dispatch dispatch_of(const hsa_kernel_dispatch_packet_t& p, const void* packet, 
   d.packet_address = reinterpret_cast<std::uint64_t>(packet);
   d.queue_address = reinterpret_cast<std::uint64_t>(queue);
   d.dispatch_id = static_cast<std::uint32_t>(position);
+  d.acquire = acquire_of(p.header);
+  d.release = release_of(p.header);
   return d;
 }
 

@@ -31,6 +31,8 @@ struct PacketError {
 };
 
 inline unsigned packet_type(std::uint16_t header) { return header & 0xff; }
+Scope acquire_of(std::uint16_t header);
+Scope release_of(std::uint16_t header);
 hsa_signal_t completion_signal(const Packet& packet);
 
 /// Whether a handle that is not 0 is that of a signal.

@@ -108,6 +108,7 @@ std::optional<PacketError> Queue::process(std::uint64_t position, std::optional<
   const bool dispatch = packet_type(packet.header) == HSA_PACKET_TYPE_KERNEL_DISPATCH;
   if (auto error = dispatch ? launch(packet, position) : wait_for(packet)) return error;
   if (stop_) return std::nullopt;
+  if (!dispatch) runtime_.emulator.fence(acquire_of(packet.header), release_of(packet.header));
   std::atomic_ref(packet_at(position)->header).store(HSA_PACKET_TYPE_INVALID, std::memory_order_release);
   if (next) read_index().store(*next, std::memory_order_release);
   const hsa_signal_t done = completion_signal(packet);

@@ -124,7 +124,10 @@ DispatchQueue::Error DispatchQueue::process(const Packet& packet, std::uint64_t 
   const auto is_signal = [this](hsa_signal_t s) { return device_.find_signal(s.handle) != nullptr; };
   if (auto wrong = hsa::check_format(without_leftovers(packet), is_signal)) return wrong;
   const bool dispatch = hsa::packet_type(packet.header) == HSA_PACKET_TYPE_KERNEL_DISPATCH;
-  return dispatch ? launch(packet, position) : wait_for(packet);
+  if (dispatch) return launch(packet, position);
+  auto wrong = wait_for(packet);
+  device_.emulator.fence(hsa::acquire_of(packet.header), hsa::release_of(packet.header));
+  return wrong;
 } catch (const std::exception& e) {
   return error(HSA_STATUS_ERROR_OUT_OF_RESOURCES, "{}", e.what());
 }

@@ -106,9 +106,9 @@ TEST(Counters, ResourcesAsTextAndJson) {
 TEST(Counters, ComeBackFromJson) {
   const auto c = count("global_load_b32 v1, v0, s[0:1]\nds_load_b32 v2, v0\ns_waitcnt vmcnt(0)", 3, 4096);
   EXPECT_EQ(Counters::from_json(c->to_json()).to_json(), c->to_json());
-  auto error_of = [](nlohmann::json j) -> std::string {
+  auto error_of = [](const std::string& text) -> std::string {
     try {
-      Counters::from_json(j.dump());
+      Counters::from_json(text);
     } catch (const std::runtime_error& e) {
       return e.what();
     }
@@ -116,10 +116,12 @@ TEST(Counters, ComeBackFromJson) {
   };
   auto broken = nlohmann::json::parse(c->to_json());
   broken["by_class"].erase("valu");
-  EXPECT_NE(error_of(broken).find("valu"), std::string::npos);
+  EXPECT_EQ(error_of(broken.dump()), "counters: field /by_class/valu is missing");
   broken = nlohmann::json::parse(c->to_json());
   broken["waves"] = "many";
-  EXPECT_NE(error_of(broken).find("waves"), std::string::npos);
+  EXPECT_EQ(error_of(broken.dump()), "counters: field /waves has a value of the wrong type");
+  EXPECT_EQ(error_of("{}"), "counters: field /kernel is missing");
+  EXPECT_EQ(error_of("{\"kernel\": "), "counters: not JSON: a mistake at byte 12");
 }
 
 }  // namespace

@@ -145,5 +145,15 @@ TEST_F(Diagnosis, TheProgramSaysHowToTryTheEmulator) {
   unsetenv("WAVETILE_HSA_LIBRARY");
 }
 
+// AMD's runtime, where it drives a software model, starts once in a process.
+TEST_F(Diagnosis, TheProgramStartsTheRuntimeOnce) {
+  setenv("WAVETILE_HSA_LIBRARY", WAVETILE_HSA_ONCE, 1);
+  const ProcessResult list = run_process({GPT2_DSL_RUN, "--list-devices", "--verbose"});
+  EXPECT_EQ(list.code, 0);
+  EXPECT_THAT(list.out, AllOf(HasSubstr("hsa:0  "), HasSubstr("\nhsa: " WAVETILE_HSA_ONCE ", HSA 1."),
+                              Not(HasSubstr("hsa_init failed"))));
+  unsetenv("WAVETILE_HSA_LIBRARY");
+}
+
 }  // namespace
 }  // namespace wavetile

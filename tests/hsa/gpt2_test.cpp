@@ -21,6 +21,11 @@ struct Case {
   bool large = false;     // 124M
 };
 
+void PrintTo(const Case& c, std::ostream* out) {
+  *out << c.chip << " " << name_of(c.plan) << " " << name_of(c.dtype) << ", " << c.prompts << " prompts, " << c.steps
+       << " steps" << (c.large ? ", 124M" : "");
+}
+
 std::string name_of_case(const testing::TestParamInfo<Case>& info) {
   return std::string(info.param.chip) + "_" + std::string(name_of(info.param.plan)) + "_" +
          std::string(name_of(info.param.dtype));
