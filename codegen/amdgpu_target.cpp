@@ -477,13 +477,16 @@ LValue* AmdgpuTarget::shared_memory(llvm::Module& m, Builder& b, int bytes) cons
   return memory;
 }
 
+LValue* AmdgpuTarget::fresh(Builder& b, LValue* v) const {
+  auto* local = llvm::PointerType::get(b.getContext(), 3);  // of 32 bits
+  return b.CreatePtrToInt(b.CreateLaunderInvariantGroup(b.CreateIntToPtr(v, local)), b.getInt32Ty());
+}
+
 // Memory instructions add a lane's 32 bits to 64 bits of scalars. Instruction selection sees that where the extension
 // stands beside the access: moved out of a loop, or into an induction variable, it would cost the lanes two additions
-// with carry for each access. What nothing is known of stays where it is; no instruction comes of it.
+// with carry for each access.
 LValue* AmdgpuTarget::lane_address(Builder& b, LValue* base, LValue* bytes) const {
-  auto* local = llvm::PointerType::get(b.getContext(), 3);  // of 32 bits
-  LValue* kept = b.CreateLaunderInvariantGroup(b.CreateIntToPtr(bytes, local));
-  return Target::lane_address(b, base, b.CreatePtrToInt(kept, b.getInt32Ty()));
+  return Target::lane_address(b, base, fresh(b, bytes));
 }
 
 // ---- code

@@ -39,6 +39,7 @@ class AmdgpuTarget : public Target {
   void keep_loads_early(Builder& b) const override;
   llvm::Value* shared_memory(llvm::Module& m, Builder& b, int bytes) const override;
   unsigned global_address_space() const override { return 1; }
+  llvm::Value* fresh(Builder& b, llvm::Value* v) const override;
   llvm::Value* lane_address(Builder& b, llvm::Value* base, llvm::Value* bytes) const override;
   bool line_tables() const override { return true; }
   void optimise(llvm::Module& m) const override;

@@ -3,6 +3,7 @@
 #include <functional>
 #include <limits>
 #include <map>
+#include <numeric>
 #include <set>
 #include <tuple>
 
@@ -49,7 +50,8 @@ Lowering::State Lowering::combine(Reduction r, const State& a, const State& b) {
   throw InternalError("lowering: an unknown reduction");
 }
 
-// What a thread holds itself. Numbers are compared without regard to NaN, which one look at each pair finds.
+// What a thread holds itself, in ascending order of coordinates. Numbers are compared without regard to NaN, which one
+// look at each pair finds; argmax wants the earlier of equals, and of two that are NaN.
 Lowering::State Lowering::in_thread(Reduction r, std::vector<State> parts) {
   const bool extreme = (r == Reduction::max || r == Reduction::min) && vec(parts[0][0]).real() && parts.size() > 1;
   LValue* nan = nullptr;
@@ -58,37 +60,58 @@ Lowering::State Lowering::in_thread(Reduction r, std::vector<State> parts) {
       Vec found = either_nan(vec(parts[i][0]), vec(parts[std::min(i + 1, parts.size() - 1)][0]));
       nan = nan ? (vec(nan) | found).v : found.v;
     }
+  auto join = [&](const State& earlier, const State& later) -> State {
+    Vec a = vec(earlier[0]), b = vec(later[0]);
+    if (extreme) return {(r == Reduction::max ? greatest_number(a, b) : least_number(a, b)).v};
+    if (r != Reduction::argmax) return combine(r, earlier, later);
+    Vec first = b <= a;
+    if (a.real()) first = first | (a != a);
+    return {select(first, a, b).v, select(first, vec(earlier[1]), vec(later[1])).v};
+  };
   while (parts.size() > 1) {  // a tree: short chains, small errors
     std::vector<State> half;
-    for (size_t i = 0; i + 1 < parts.size(); i += 2) {
-      Vec a = vec(parts[i][0]), b = vec(parts[i + 1][0]);
-      half.push_back(extreme ? State{(r == Reduction::max ? greatest_number(a, b) : least_number(a, b)).v}
-                             : combine(r, parts[i], parts[i + 1]));
-    }
+    for (size_t i = 0; i + 1 < parts.size(); i += 2) half.push_back(join(parts[i], parts[i + 1]));
     if (parts.size() % 2) half.push_back(parts.back());
     parts = std::move(half);
   }
   return extreme ? State{nan_if(vec(nan), vec(parts[0][0])).v} : parts[0];
 }
 
-Registers Lowering::reduce(const Op& op, const Layout& to) {
+// The argmax of the region that finds a maximum's value too; -1: there is none.
+int Lowering::argmax_beside(const Op& max, const Layout& to) const {
+  for (int id : region_->ops) {
+    const Op& op = g().ops[static_cast<size_t>(id)];
+    if (op.kind == OpKind::reduce && op.reduction == Reduction::argmax && op.args == max.args &&
+        op.range == max.range && laid_.of({id, 0}) == to)
+      return id;
+  }
+  return -1;
+}
+
+Registers Lowering::reduce(int id, const Layout& to) {
+  const Op& op = g().ops[static_cast<size_t>(id)];
+  if (op.reduction == Reduction::max)
+    if (int beside = argmax_beside(op, to); beside >= 0) {
+      if (!values_.contains({beside, maxima})) this->op(beside);
+      return values_.at({beside, maxima});
+    }
   const Layout& l = laid_.of(op.args[0]);
   const Registers& x = value(op.args[0]);
   auto axis = static_cast<size_t>(l.position(op.range));
   double identity = identity_of(op.reduction);
 
+  std::vector<int> order(static_cast<size_t>(l.registers()));
+  std::iota(order.begin(), order.end(), 0);
+  std::stable_sort(order.begin(), order.end(), [&](int i, int j) { return l.at(i, 0, 0)[axis] < l.at(j, 0, 0)[axis]; });
   std::vector<std::vector<State>> parts(static_cast<size_t>(to.registers()));
-  for (int r = 0; r < l.registers(); ++r) {
+  for (int r : order) {
     LValue* v = x[static_cast<size_t>(r)];
     LValue* mask = inside(l, r, op.range);
     double id = vec(v).real() ? identity : std::clamp(identity, -2147483648.0, 2147483647.0);
     if (mask) v = select(vec(mask), vec(v), like(vec(v), id)).v;
     State s{v};
-    if (op.reduction == Reduction::argmax) {
-      LValue* c = widened(coordinate(l, r, op.range), l);
-      if (mask) c = select(vec(mask), vec(c), like(vec(c), 2147483647)).v;
-      s.push_back(c);
-    }
+    // What is outside comes after all that is inside, so that no coordinate of it is ever the first.
+    if (op.reduction == Reduction::argmax) s.push_back(widened(coordinate(l, r, op.range), l));
     parts[static_cast<size_t>(part_register(l, r, to))].push_back(s);
   }
   std::vector<State> sums;
@@ -104,6 +127,11 @@ Registers Lowering::reduce(const Op& op, const Layout& to) {
   if (!bits_along(l.warp, axis).empty()) sums = across_warps(op.reduction, sums, l, op.range);
   Registers out;
   for (const State& s : sums) out.push_back(s.back());
+  if (op.reduction == Reduction::argmax) {
+    Registers& tops = values_[{id, maxima}];
+    tops.clear();
+    for (const State& s : sums) tops.push_back(s.front());
+  }
   return out;
 }
 

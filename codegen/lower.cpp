@@ -227,22 +227,27 @@ LValue* Lowering::local(const Layout& l, size_t axis) {
 
 LValue* Lowering::coordinate(const Layout& l, int reg, RangeId r) {
   auto axis = static_cast<size_t>(l.position(r));
-  LValue* c = b_.CreateAdd(at(r).base, i32(l.at(reg, 0, 0)[axis]));
-  LValue* in_block = local(l, axis);
-  return in_block ? (vec(in_block) + vec(c)).v : c;
+  LValue *c = at(r).base, *in_block = local(l, axis);
+  if (in_block) c = (vec(in_block) + vec(c)).v;
+  return (vec(c) + l.at(reg, 0, 0)[axis]).v;
 }
 
+// Against what is left of the range: then registers differ by constants alone. A mask is a comparison, and where lanes
+// are threads a pair of scalars, of which there are few dozens: none is kept for a loop to come.
 LValue* Lowering::inside(const Layout& l, int reg, RangeId r) {
   const Position& p = at(r);
   auto axis = static_cast<size_t>(l.position(r));
   if (p.full) return nullptr;
+  const int c = l.at(reg, 0, 0)[axis];
   if (p.fixed_base && p.fixed_hi) {
-    int reach = l.at(reg, 0, 0)[axis];
+    int reach = c;
     for (const Bases* bs : {&l.lane, &l.warp})
-      for (const Coord& c : *bs) reach += c[axis];
+      for (const Coord& b : *bs) reach += b[axis];
     if (*p.fixed_base + reach < *p.fixed_hi) return nullptr;
   }
-  return (vec(coordinate(l, reg, r)) < vec(p.hi)).v;
+  LValue *in_block = local(l, axis), *left = target_.fresh(b_, b_.CreateSub(p.hi, p.base));
+  Vec own = in_block ? vec(in_block) + c : vec(i32(c));
+  return (own < vec(left)).v;
 }
 
 void Lowering::block_body() {
@@ -255,6 +260,7 @@ void Lowering::block_body() {
 }
 
 void Lowering::region(const Region& r) {
+  const Region* outer = std::exchange(region_, &r);
   bool asked = false;  // for tiles that are to be on their way before what follows
   for (int id : r.ops) {
     if (values_.contains({id, 0})) continue;
@@ -267,6 +273,7 @@ void Lowering::region(const Region& r) {
     op(id);
     asked |= !caps_.simd && next.kind == OpKind::load && !next.types[0].axes.empty() && !lazy_.contains({id, 0});
   }
+  region_ = outer;
 }
 
 void Lowering::op(int id) {
@@ -323,7 +330,7 @@ void Lowering::op(int id) {
     case OpKind::map:
       return map_op(op, id);
     case OpKind::reduce:
-      values_[self] = reduce(op, layouts[0]);
+      values_[self] = reduce(id, layouts[0]);
       return;
     case OpKind::dot:
       if (auto use = laid_.matrix.find(id); use != laid_.matrix.end())

@@ -164,7 +164,9 @@ class Lowering {
   bool only_for_dots(int id) const;
 
   // combine.cpp
-  Registers reduce(const Op& op, const Layout& to);
+  Registers reduce(int id, const Layout& to);
+  static constexpr int maxima = 1;  // an argmax's second value: what is at the coordinate that is its first
+  int argmax_beside(const Op& max, const Layout& to) const;
   void convert(const Op& op, Value self);
   class Mover;
   using State = std::vector<llvm::Value*>;  // what a reduction carries: the value, and argmax its coordinate
@@ -217,6 +219,7 @@ class Lowering {
   std::vector<int> scalar_slot_;
   std::vector<bool> may_change_;  // of each tensor: others may store to what is loaded of it
   Order order_;
+  const Region* region_ = nullptr;          // that is being lowered
   std::unique_ptr<llvm::DIBuilder> lines_;  // null: the target keeps no lines
   std::map<std::string, llvm::DIScope*> files_;
   std::map<RangeId, Position> positions_;

@@ -219,8 +219,8 @@ Lowering::Access Lowering::access(const Op& op, const Layout& l) {
       }
       mask_of.push_back(mask);
     }
-    // Where all lanes agree, a load outside goes to coordinate 0 of this dimension: that is decided once, not at
-    // every step of a loop along another dimension.
+    // Where all lanes agree, a load outside goes to a coordinate inside: that is decided once, not at every step of a
+    // loop along another dimension.
     const bool clamps = separable && op.kind == OpKind::load && !a.exact &&
                         std::any_of(mask_of.begin(), mask_of.end(), [](LValue* m) { return m; }) &&
                         std::none_of(mask_of.begin(), mask_of.end(), [](LValue* m) { return m && width(m); });
@@ -234,6 +234,14 @@ Lowering::Access Lowering::access(const Op& op, const Layout& l) {
       if (own && !clamps) thread = thread ? b_.CreateAdd(thread, own) : own;
     }
     if (along && (!clamps || apart)) add_shared(along);
+    // Where lanes are apart, to the last one. What it is for masks what comes of it anyway, later: to choose by the
+    // same comparison here would be to keep its result, and scalars hold a few dozen masks.
+    LValue* farthest_inside = nullptr;
+    if (apart && clamps) {
+      LValue* last = b_.CreateSub(b_.CreateSub(p->hi, p->base), i32(1));
+      farthest_inside = b_.CreateMul(minimum(vec(last), vec(i32(tile - 1))).v, i32(*fixed));
+      multiple = std::gcd(multiple, *fixed);
+    }
     std::map<std::pair<int, LValue*>, std::pair<LValue*, int>>
         clamped;  // its offset, and a number that tells it from others
     for (size_t r = 0; r < a.regs.size(); ++r) {
@@ -244,11 +252,12 @@ Lowering::Access Lowering::access(const Op& op, const Layout& l) {
         auto& [offset, number] = clamped[{c0, mask_of[r]}];
         if (!offset) {
           number = static_cast<int>(clamped.size());
-          // Where lanes are apart, to the block's first coordinate: it is inside too.
           offset = apart ? b_.CreateAdd(own ? own : i32(0), i32(scaled(c0)))
                          : b_.CreateAdd(along ? along : i64(0), i64(scaled(c0)));
           if (LValue* rest = unknown(c0)) offset = b_.CreateAdd(offset, rest);
-          if (mask_of[r]) offset = b_.CreateSelect(mask_of[r], offset, llvm::Constant::getNullValue(offset->getType()));
+          if (mask_of[r])
+            offset = farthest_inside ? minimum(vec(offset), vec(farthest_inside)).v
+                                     : b_.CreateSelect(mask_of[r], offset, i64(0));
           if (c0) multiple = std::gcd(multiple, fixed ? scaled(c0) : 1);  // it is no part of `fixed` any more
         }
         if (apart)

@@ -80,6 +80,9 @@ class Target {
   /// The block's shared memory, `bytes` of it, 16-byte aligned.
   virtual llvm::Value* shared_memory(llvm::Module& m, Builder& b, int bytes) const = 0;
   virtual unsigned global_address_space() const { return 0; }
+  /// The same i32, of which LLVM is not to know where it comes from: what is computed of it stays where it is, and is
+  /// computed anew elsewhere. No instruction.
+  virtual llvm::Value* fresh(Builder&, llvm::Value* v) const { return v; }
   /// Implicit lanes: `base`, the same in all of them, and `bytes` behind it (an i32 without a sign), a lane's own.
   virtual llvm::Value* lane_address(Builder& b, llvm::Value* base, llvm::Value* bytes) const {
     return b.CreateGEP(b.getInt8Ty(), base, b.CreateZExt(bytes, b.getInt64Ty()));

@@ -59,12 +59,13 @@ inline int count_under_loads(const std::string& instructions, const std::string&
   return found;
 }
 
-/// No register is spilled and nothing lives in a lane's private memory; of the whole file.
+/// No register is spilled, a scalar to a lane of a vector register neither, and nothing lives in a lane's private
+/// memory; of the whole file.
 inline void expect_no_scratch(const std::string& assembly) {
   EXPECT_FALSE(std::regex_search(assembly, std::regex("\n\t(scratch_|buffer_(load|store)_(b|dword))")));
-  for (const char* what : {"private_segment_fixed_size", "vgpr_spill_count"}) {
-    std::regex nonzero(std::string("\\.") + what + ":\\s+[1-9]");
-    EXPECT_FALSE(std::regex_search(assembly, nonzero)) << what;
+  for (const char* what : {"private_segment_fixed_size", "vgpr_spill_count", "sgpr_spill_count"}) {
+    std::smatch m;
+    EXPECT_FALSE(std::regex_search(assembly, m, std::regex(std::string("\\.") + what + ":\\s+[1-9][0-9]*"))) << m.str();
     EXPECT_NE(assembly.find(std::string(".") + what + ":"), std::string::npos) << "no metadata";
   }
 }
