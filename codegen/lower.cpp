@@ -40,6 +40,7 @@ void Lowering::run(const std::string& symbol) {
   begin_lines();
   if (!caps_.simd) lane_ = target_.lane_id(b_);
   warp_ = schedule_.warps > 1 ? target_.warp_id(b_) : i32(0);
+  setup_ = b_.GetInsertBlock();
 
   // Scalars that the grid's extents are made of come first and hold for all blocks.
   std::function<void(Value)> early = [&](Value v) {
@@ -362,6 +363,10 @@ void Lowering::op(int id) {
 void Lowering::map_op(const Op& op, int id) {
   const Layout& l = laid_.of({id, 0});
   Registers out;
+  if (auto known = known_.find(id); known != known_.end()) {
+    values_[{id, 0}] = Registers(static_cast<size_t>(l.registers()), widened(b_.getInt1(known->second), l));
+    return;
+  }
   for (int r = 0; r < l.registers(); ++r) {
     std::vector<Vec> args;
     for (Value a : op.args) {

@@ -2,7 +2,8 @@
 //
 // A tile is a list of registers, each a T (all lanes hold the same, or lanes are threads) or a <lanes x T>.
 // lower.cpp walks regions and ranges, memory.cpp does loads and stores, dot.cpp dots,
-// combine.cpp reductions and conversions, shared.cpp what goes through shared memory, stages.cpp loads ahead of loops.
+// combine.cpp reductions and conversions, shared.cpp what goes through shared memory, stages.cpp loops over full blocks
+// and loads ahead of them, spans.cpp which of these need no comparison.
 #pragma once
 
 #include <map>
@@ -68,13 +69,30 @@ class Lowering {
     llvm::Value* base;  // i32: where the first block that is not full begins
     std::vector<Registers> state;
   };
-  Walked full_blocks(const Op& fold, const Bounds& bounds, const std::vector<Registers>& start);
+  Walked loop(const Op& fold, const Bounds& bounds, const std::vector<Registers>& start);
   std::vector<int> loads_ahead(const Op& fold) const;
   struct Held;
   Held issue(const std::vector<int>& loads, RangeId r, const Position& p);
   std::vector<Held> issue_first(const std::vector<int>& loads, RangeId r, const Bounds& bounds, int blocks);
   std::vector<Registers> with_held(const Op& fold, const Position& p, const std::vector<int>& loads, const Held& held,
                                    const std::vector<Registers>& state);
+
+  // spans.cpp
+  struct Span {  // blocks that begin at `from` or after it and end at `to` or before it; i32, null: no such limit
+    llvm::Value *from = nullptr, *to = nullptr;
+    std::map<int, bool> known;  // what comparisons are there, by op
+  };
+  struct Interval {
+    llvm::Value *least, *greatest;  // i32
+    llvm::Value* valid;             // i1
+  };
+  Walked full_blocks(const Op& fold, const Bounds& bounds, const std::vector<Registers>& start);
+  Span span_of(const Op& fold);
+  bool narrow(Span& s, int id, bool wanted, RangeId t);
+  std::optional<Interval> interval(Value v, RangeId t);
+  std::optional<Interval> behind(Value v, RangeId t);
+  void compared(Value mask, bool wanted, std::map<int, bool>& all) const;
+  int64_t cost(int id) const;
 
   // share.cpp
   bool shared(const Op& fold) const { return schedule_.warps > 1 && g().range(fold.range).name == schedule_.share; }
@@ -190,6 +208,7 @@ class Lowering {
   llvm::Value* shared_memory(int bytes);
   llvm::Value* shared_slot(llvm::Type* t, llvm::Value* element, int bytes);  // of `bytes` in use
   Vec swizzled(const Swizzle& s, size_t axis, Vec c);
+  struct AtSetup;
   struct Places;
   Places places_of(const Swizzle& s, const Layout& from, const Layout& l);
   llvm::Value* place(Places& p, int reg);
@@ -224,11 +243,13 @@ class Lowering {
   std::map<std::string, llvm::DIScope*> files_;
   std::map<RangeId, Position> positions_;
   std::map<Value, Registers> values_;
+  std::map<int, bool> known_;   // comparisons, by op, that are the same for all elements of the present block
   std::map<Value, Load> lazy_;  // loads that only dots use: read where they are multiplied
   std::vector<Transit> transit_;
   int shared_from_ = 0, shared_used_ = 0;  // bytes of shared memory: before those in use now, and of those
   llvm::Value* lane_ = nullptr;
   llvm::Value* warp_ = nullptr;
+  llvm::BasicBlock* setup_ = nullptr;     // where these are known
   llvm::BasicBlock* together_ = nullptr;  // where warp 0, which works alone now, meets the others
 };
 

@@ -29,6 +29,18 @@ LValue* Lowering::shared_slot(llvm::Type* t, LValue* element, int bytes) {
   return b_.CreateGEP(t, base, element);
 }
 
+// While there is one, what is made is put where the kernel begins, for all loops to share: it may depend on lanes and
+// warps alone.
+struct Lowering::AtSetup {
+  explicit AtSetup(Lowering& l) : back(l.b_) {
+    if (auto* end = l.setup_->getTerminator())
+      l.b_.SetInsertPoint(end);
+    else
+      l.b_.SetInsertPoint(l.setup_);
+  }
+  llvm::IRBuilderBase::InsertPointGuard back;
+};
+
 // ---- places
 
 // The image of a run-time coordinate; bits whose images step evenly share one shift.
@@ -60,6 +72,7 @@ struct Lowering::Places {
 
 Lowering::Places Lowering::places_of(const Swizzle& s, const Layout& from, const Layout& l) {
   Places p;
+  const AtSetup here(*this);
   p.swizzle = &s;
   p.layout = &l;
   for (size_t a = 0; a < l.axes.size(); ++a) {
@@ -142,6 +155,10 @@ void Lowering::send(Value to, const Registers& v, const Layout& from, const Layo
   t.element = llvm_type(b_.getContext(), dtype == DType::b1 ? DType::u8 : dtype);
   Places places = places_of(t.swizzle, from, from);
   const int vector = caps_.simd ? 1 : t.swizzle.vector;
+  auto pointer = [&](int r) {
+    const AtSetup here(*this);
+    return shared_slot(t.element, (vec(place(places, r)) + vec(i32(t.base / size))).v, t.base + t.bytes());
+  };
   auto element = [&](int r) {
     LValue* x = v[static_cast<size_t>(r)];
     if (dtype != DType::b1) return x;
@@ -150,7 +167,7 @@ void Lowering::send(Value to, const Registers& v, const Layout& from, const Layo
   };
   store_where(owner(from), [&] {
     for (const auto& regs : accesses(t.swizzle, from, vector)) {
-      LValue* p = shared_slot(t.element, (vec(place(places, regs[0])) + vec(i32(t.base / size))).v, t.base + t.bytes());
+      LValue* p = pointer(regs[0]);
       llvm::Align align(static_cast<uint64_t>(size * vector));
       LValue* x = element(regs[0]);
       if (vector > 1) {
@@ -182,6 +199,7 @@ void Lowering::receive() {
       out[static_cast<size_t>(r)] = t.dtype == DType::b1 ? (vec(x) != like(vec(x), 0)).v : x;
     };
     auto pointer = [&](int r) {
+      const AtSetup here(*this);
       return shared_slot(t.element, (vec(place(places, r)) + vec(i32(t.base / size))).v, t.base + t.bytes());
     };
     llvm::Align align(static_cast<uint64_t>(size * vector));

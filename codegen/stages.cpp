@@ -1,4 +1,4 @@
-// The loop over a fold's full blocks, and software pipelining: with s stages, a block's tiles are loaded s - 1 blocks
+// Loops over a fold's full blocks, and software pipelining: with s stages, a block's tiles are loaded s - 1 blocks
 // before they are computed with.
 //
 //   held = tiles of blocks 0 .. s-2
@@ -146,7 +146,7 @@ std::vector<Registers> state_of(const Registers& all, std::vector<Registers> lik
 }
 }  // namespace
 
-Lowering::Walked Lowering::full_blocks(const Op& fold, const Bounds& bounds, const std::vector<Registers>& start) {
+Lowering::Walked Lowering::loop(const Op& fold, const Bounds& bounds, const std::vector<Registers>& start) {
   const RangeId r = fold.range;
   const RangeInfo& info = g().range(r);
   std::vector<int> loads;

@@ -128,6 +128,26 @@ TEST_P(AmdgpuPrompt, AttentionMovesHalvesSideBySide) {
   }
 }
 
+// Blocks of keys that all rows see are a loop of their own, without comparisons; one for full blocks of rows, and one
+// for those at the edge.
+TEST_P(AmdgpuPrompt, AttentionComparesOnTheDiagonalAlone) {
+  auto target = amdgpu_target(std::get<0>(GetParam()));
+  const Sample s = prompt_library(caps_of(*target), std::get<1>(GetParam())).at("attention");
+  const std::string code = instructions_of(assembly_of(s, *target), s.kernel.name());
+  if (count_instructions(code, "v_(wmma|mfma)") == 0) return;  // gfx90a's would drop denormal halves
+  std::istringstream in(code);
+  std::string line, between;  // two branches
+  int loops = 0;
+  while (std::getline(in, line)) {
+    between += line + "\n";
+    if (line.rfind("s_cbranch", 0) != 0) continue;
+    loops +=
+        count_instructions(between, "v_(wmma|mfma)") == 16 && count_instructions(between, "v_cmp_[a-z]+_[iu]32") == 0;
+    between.clear();
+  }
+  EXPECT_EQ(loops, 2) << code;
+}
+
 class AmdgpuRows : public ::testing::TestWithParam<const char*> {};
 INSTANTIATE_TEST_SUITE_P(Kernels, AmdgpuRows, ::testing::Values("gfx1151", "gfx942"),
                          [](const auto& info) { return std::string(info.param); });

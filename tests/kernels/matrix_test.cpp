@@ -128,5 +128,34 @@ TYPED_TEST(MatrixUnits, OneResultIsTheOperandOfTheNext) {
     }
 }
 
+// Blocks of keys that all rows see, the diagonal, and keys that some rows or none see; loaded ahead, and not.
+TYPED_TEST(MatrixUnits, MaskedScores) {
+  using In = TypeParam;
+  Kernel k("masked", {"Q", "K", "V", "Start", "O"},
+           [](Tensor<In> Q, Tensor<In> K, Tensor<In> V, Tensor<i32> Start, Tensor<f32> O) {
+             Range n = single("start", Start.dim(0)), m = parallel("m", Q.dim(0));
+             Range d = whole("d", Q.dim(1)), e = whole("e", V.dim(1));
+             Scalar start = Start(first(n));
+             State s = fold(serial("t", K.dim(0)), State{fill(-1e30, n, m), fill(0, n, m), fill(0, n, m, e)},
+                            [=](Range t, const State& s) {
+                              Tile x = where(index(t) <= index(m) + start, dot(Q(m, d), K(t, d), d), -1e30);
+                              Tile top = max(s[0], max(x, t)), w = exp(x - top), keep = exp(s[0] - top);
+                              return State{top, s[1] * keep + sum(w, t), s[2] * keep + dot(cast<In>(w), V(t, e), t)};
+                            });
+             O(n, m, e) = s[2] / s[1];
+           });
+  const std::vector<double> starts{0, 7, 33, 200, -3, -70};
+  const int64_t n = static_cast<int64_t>(starts.size()), m = 45, t = 107, d = 32;
+  for (int stages : {1, 2}) {
+    const int64_t e = stages == 1 ? 24 : 32;
+    Schedule s = schedule_of({{"m", 32}, {"t", 32}}, 2);
+    s.stages = stages;
+    check(k, s,
+          {random_tensor(In::dtype, {m, d}), random_tensor(In::dtype, {t, d}), random_tensor(In::dtype, {t, e}),
+           tensor_of(DType::i32, {n}, starts), output(DType::f32, {n, m, e})},
+          attention_of(t, 4 * unit_roundoff(In::dtype)));
+  }
+}
+
 }  // namespace
 }  // namespace wavetile
