@@ -55,7 +55,7 @@ void add_products(std::vector<Maker>& all, DType t) {
                      operands.push_back({is_gelu(title) ? inputs : DType::f32, "mn"});
                      return Case{.name = name,
                                  .kernel = kernel(t, inputs),
-                                 .schedule = kernels::matmul_schedule(caps, t, m, k, inputs),
+                                 .schedule = kernels::matmul_schedule(caps, t, m, n, k, inputs),
                                  .extents = {{'m', m}, {'n', n}, {'k', k}},
                                  .operands = operands,
                                  .independent = "mn",
@@ -114,7 +114,7 @@ void add_batched_matmul(std::vector<Maker>& all, DType t, std::int64_t m) {
   const std::string name =
       fmt::format("{}/B:{}/M:{}/N:{}/K:{}", with_type("batched_matmul", t), kHeads, m, kPositions, kHeadSize);
   all.push_back({name, [=](const Caps& caps) {
-                   Schedule s = kernels::matmul_schedule(caps, t, m, kHeadSize);
+                   Schedule s = kernels::matmul_schedule(caps, t, m, kPositions, kHeadSize);
                    s.packing.clear();  // its B is an activation, in plain strides
                    s.order.clear();
                    return Case{.name = name,

@@ -52,7 +52,7 @@ class Library {
   TensorSpec rows(std::int64_t columns) const { return spec(f, {rows_.tokens, columns}); }
 
   void add_products() {
-    const Schedule product = matmul_schedule(caps_, w_, rows_.tokens ? rows_.tokens : 64, c);
+    const Schedule product = matmul_schedule(caps_, w_, rows_.tokens ? rows_.tokens : 64, n, c);
     const Schedule vector = gemv_schedule(caps_, w_);
     Schedule batched = product;
     batched.packing.clear();
@@ -154,19 +154,24 @@ std::map<std::string, Sample> library(const Caps& caps, DType weights, const Row
 std::map<std::string, Sample> prompt_library(const Caps& caps, DType w) {
   constexpr std::int64_t inner = 4 * c;
   const DType in = input_type(caps, w), factors = factor_type(caps, w);
-  const Schedule s = matmul_schedule(caps, w, 64, c, in);
   std::map<std::string, Sample> all;
   auto add = [&](const std::string& name, Kernel k, Signature sig, const Schedule& schedule) {
     all.insert({name, {std::move(k), std::move(sig), schedule}});
   };
-  add("matmul", matmul(w, in), {spec(in, {0, c}), spec(w, {c, inner}), spec(f, {0, inner})}, s);
-  add("logits", matmul(w, in), {spec(in, {0, c}), spec(w, {c, vocabulary}), spec(f, {0, vocabulary})}, s);
-  add("linear", linear(w, Activation::none, in),
-      {spec(in, {0, c}), spec(w, {c, inner}), spec(f, {inner}), spec(f, {0, inner})}, s);
-  add("linear_gelu", linear(w, Activation::gelu, in, in),
-      {spec(in, {0, c}), spec(w, {c, inner}), spec(f, {inner}), spec(in, {0, inner})}, s);
-  add("linear_residual", linear_residual(w, in),
-      {spec(in, {0, inner}), spec(w, {inner, c}), spec(f, {c}), spec(f, {0, c}), spec(f, {0, c})}, s);
+  for (const auto& [suffix, rows] : {std::pair("", 64l), std::pair(", many rows", 1l << 14)}) {
+    auto product = [&, s = suffix, m = rows](const char* name, Kernel k, DType out, std::int64_t columns,
+                                             std::int64_t depth, const Signature& more = {}) {
+      Signature sig{spec(in, {0, depth}), spec(w, {depth, columns})};
+      sig.insert(sig.end(), more.begin(), more.end());
+      sig.push_back(spec(out, {0, columns}));
+      add(std::string(name) + s, std::move(k), std::move(sig), matmul_schedule(caps, w, m, columns, depth, in));
+    };
+    product("matmul", matmul(w, in), f, inner, c);
+    product("logits", matmul(w, in), f, vocabulary, c);
+    product("linear", linear(w, Activation::none, in), f, inner, c, {spec(f, {inner})});
+    product("linear_gelu", linear(w, Activation::gelu, in, in), in, inner, c, {spec(f, {inner})});
+    product("linear_residual", linear_residual(w, in), f, c, inner, {spec(f, {c}), spec(f, {0, c})});
+  }
   TensorSpec out = heads_spec(0, c);
   out.dtype = in;
   add("attention", attention(w, scale, in, factors),

@@ -29,7 +29,8 @@ struct Sample {
 /// By name; `weights` is the type of weights and caches. Kernels that have none are there with f32 alone.
 std::map<std::string, Sample> library(const Caps& caps, DType weights, const Rows& rows = {});
 
-/// The products and the attention of a prompt: many rows, their number open, inputs in the weights' type.
+/// The products and the attention of a prompt: many rows, their number open, inputs in the weights' type. Products are
+/// there with the schedule for some dozens of rows, and for many ("matmul, many rows").
 std::map<std::string, Sample> prompt_library(const Caps& caps, DType weights);
 
 }  // namespace wavetile::bench

@@ -57,7 +57,7 @@ Peer peer(const std::string& name, const std::vector<int64_t>& shape, const Caps
     shaped(3, "ROWS,COLUMNS,DEPTH");
     const auto [m, n, k] = std::tuple(shape[0], shape[1], shape[2]);
     return {linear(w, Activation::gelu, w, w),
-            matmul_schedule(caps, w, m, k, w),
+            matmul_schedule(caps, w, m, n, k, w),
             {view(w, {m, k}), view(w, {k, n}), view(f, {n}), view(w, {m, n})},
             {true, false, false, true}};
   }

@@ -86,7 +86,7 @@ class Table {
 Case matmul_case(const Caps& caps, std::int64_t m, std::int64_t n, std::int64_t k) {
   return {.name = fmt::format("matmul f32 {}x{}x{}", m, n, k),
           .kernel = kernels::matmul(DType::f32),
-          .schedule = kernels::matmul_schedule(caps, DType::f32, m, k),
+          .schedule = kernels::matmul_schedule(caps, DType::f32, m, n, k),
           .extents = {{'m', m}, {'n', n}, {'k', k}},
           .operands = {{DType::f32, "mk"}, {DType::f32, "kn"}, {DType::f32, "mn"}},
           .independent = "mn",

@@ -17,8 +17,9 @@ Kernel kernel_of(const Product& f, DType w, DType inputs, DType out) {
 
 Schedule library_schedule(const Product& f, DType w, DType inputs, const Caps& caps) {
   if (f.vector) return kernels::gemv_schedule(caps, w);
-  // Expectations on both sides of where the walk over the rows changes.
-  Schedule s = kernels::matmul_schedule(caps, w, one_of({1l, 64l, 1024l}), one_of({1l, 771l, 3072l}), inputs);
+  // Expectations on both sides of where the walk over the rows, or the tile, changes.
+  const long rows = one_of({1l, 64l, 1024l}), columns = one_of({64l, 1l << 16}), depth = one_of({1l, 771l, 3072l});
+  Schedule s = kernels::matmul_schedule(caps, w, rows, columns, depth, inputs);
   if (f.batched) {
     s.packing.clear();
     s.tile["b"] = 1;

@@ -30,11 +30,11 @@ using llvm::Intrinsic::ID;
 namespace {
 
 constexpr AmdChip chips[] = {
-    {"gfx90a", 9, 64, false},  // Instinct MI200: PyTorch, "Numerical accuracy", on MFMA and V_DOT2
-    {"gfx942", 9, 64},         // Instinct MI300
-    {"gfx1100", 11, 32},       // Radeon RX 7900
-    {"gfx1151", 11, 32},       // Strix Halo
-    {"gfx1201", 12, 32},       // Radeon RX 9070
+    {"gfx90a", 9, 64, 110, false},  // Instinct MI200: PyTorch, "Numerical accuracy", on MFMA and V_DOT2
+    {"gfx942", 9, 64, 304},         // Instinct MI300
+    {"gfx1100", 11, 32, 96},        // Radeon RX 7900
+    {"gfx1151", 11, 32, 40},        // Strix Halo
+    {"gfx1201", 12, 32, 64},        // Radeon RX 9070
 };
 constexpr const char* triple = "amdgcn-amd-amdhsa";
 
@@ -119,6 +119,7 @@ AmdgpuTarget::AmdgpuTarget(const AmdChip& chip) : chip_(chip) {
   caps_.lanes = chip.lanes;
   caps_.simd = false;
   caps_.max_warps = 16;
+  caps_.compute_units = chip.compute_units;
   caps_.max_registers = 64;
   caps_.vector_bytes = 16;
   caps_.shared_bytes = 65536;

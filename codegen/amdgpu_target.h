@@ -15,6 +15,7 @@ struct AmdChip {
   const char* name;
   int generation;  // 9: GCN and CDNA, 11: RDNA 3, 12: RDNA 4
   int lanes;
+  int compute_units;
   bool half_denormals = true;  // whether its matrix and dot instructions keep denormal factors in f16
 };
 

@@ -13,6 +13,7 @@ struct Caps {
   int lanes = 1;                        // a power of two
   bool simd = false;                    // lanes are explicit vectors
   int max_warps = 1;                    // of a block
+  int compute_units = 1;                // of a chip's largest model: each runs blocks of its own
   int max_registers = 16;               // a tile may take in a thread before it is walked in pieces
   int accumulators = 1 << 20;           // registers that a dot may sum in at a time, beside its operands
   int vector_bytes = 16;                // the widest memory access of a thread with implicit lanes

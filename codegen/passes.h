@@ -57,7 +57,7 @@ Graph walk_whole(const Graph& g, const Caps& caps);
 Graph spread_small_dots(const Graph& g, const Caps& caps);
 
 /// Where lanes are threads: loads that depend on nothing come first, as far as the registers allow, so that all of them
-/// are on their way before anything waits.
+/// are on their way before anything waits. What has no room beside a loop, and is used after it alone, comes after it.
 Graph issue_loads_early(const Graph& g, const Caps& caps);
 
 /// Which axis moves through memory one element at a time, an access: how layouts know what to put in the lanes.

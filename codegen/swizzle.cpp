@@ -88,8 +88,9 @@ Swizzle solve_swizzle(const Layout& from, const Layout& to, int size) {
       image(b) = 1 << next++;
     else if (!image(b))
       image(b) = -shared[partner++];  // until the rest has a place
-  for (const Bit& b : all)
-    if (!image(b)) image(b) = 1 << next++;
+  for (const Bits& rest : {wanted, all})
+    for (const Bit& b : rest)
+      if (!image(b)) image(b) = 1 << next++;
   for (const Bit& b : readers)
     if (image(b) < 0) image(b) = -image(b) | 1 << next++;
   return s;

@@ -6,7 +6,8 @@
 // can be (16 bytes at most); then come banks. Lanes that one pass of an access serves (as many as fill 128 bytes)
 // differ in some bits of the coordinate when they write, in others when they read: a bit of the one kind and a bit of
 // the other share a bit of the bank by XOR, so that neither has conflicts, and the second has a place of its own
-// further up.
+// further up. What is left follows in the order of the reader's registers: machines that read two places at a time fill
+// neighbouring registers with them.
 #pragma once
 
 #include <vector>

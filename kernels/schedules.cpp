@@ -34,9 +34,26 @@ static int wide_columns(const Caps& caps, DType weights) { return caps.lanes * c
 static constexpr int loads_in_flight = 8;
 static int sharing_warps(const Caps& caps) { return std::min(8, caps.max_warps); }
 
+// Warps of a block share their operands, a step of k at a time. A tile twice as long each way asks memory for half as
+// much, and shared memory for three quarters (a warp's fragments serve more instructions); it fills its lanes'
+// registers, and is for as many results that two of its blocks come to each compute unit. Steps of k are the same in
+// both: so are the sums.
+//
+// Two stages: the units multiply one step while the next is on its way. That takes up to 2 % more instructions, and
+// registers that more blocks could have; but without it other blocks have to cover what a step waits for, and few run
+// beside the last ones of a launch. Waits are not in what the emulator counts.
+static Schedule matrix_schedule(const Caps& caps, DType weights, long rows, long columns) {
+  constexpr int small = 64, large = 128, k = 32, stages = 2;
+  const int warps = large * large / (caps.max_registers * caps.lanes);
+  const bool many = (rows / large) * (columns / large) >= 2 * caps.compute_units;
+  const bool fits = warps <= caps.max_warps && stages * 2 * large * k * size_of(weights) <= caps.shared_bytes;
+  const int side = many && fits ? large : small;
+  return {.tile = {{"m", side}, {"n", side}, {"k", k}}, .warps = side == large ? warps : 4, .stages = stages};
+}
+
 // On a CPU the tile is what the registers hold. The walk keeps a block of rows in the second-level cache while the
 // weights stream past it.
-Schedule matmul_schedule(const Caps& caps, DType weights, long rows, long depth, DType inputs) {
+Schedule matmul_schedule(const Caps& caps, DType weights, long rows, long columns, long depth, DType inputs) {
   Schedule s;
   if (caps.simd) {
     int m = accumulated_rows(caps);
@@ -51,10 +68,7 @@ Schedule matmul_schedule(const Caps& caps, DType weights, long rows, long depth,
     else
       s.order = {{"n", 0}, {"m", 0}};
   } else if (inputs == weights && on_matrix_units(caps, weights)) {
-    // Four warps of 32 x 32 results each, of operands that they share, and ask for while they multiply those before.
-    s.tile = {{"m", 64}, {"n", 64}, {"k", 32}};
-    s.warps = 4;
-    s.stages = 2;
+    return matrix_schedule(caps, weights, rows, columns);
   } else {
     // Narrow weights give a lane more columns: fewer steps of k keep it out of scratch, at strides that are not known
     // too.

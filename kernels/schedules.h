@@ -21,7 +21,10 @@ Packing key_packing(const Caps& caps, bool batched = false);
 /// The type in which attention over many rows multiplies.
 DType factor_type(const Caps& caps, DType cache);
 
-Schedule matmul_schedule(const Caps& caps, DType weights, long rows_to_expect, long depth, DType inputs = DType::f32);
+/// `rows` are those to expect; the kernel takes any number. For many rows and columns strides are to be known when the
+/// kernel is compiled: places that only the launch gives may take more registers than large tiles leave.
+Schedule matmul_schedule(const Caps& caps, DType weights, long rows, long columns, long depth,
+                         DType inputs = DType::f32);
 Schedule gemv_schedule(const Caps& caps, DType weights);
 /// `head` divides the lengths of a head's keys and of its values.
 Schedule attention_schedule(const Caps& caps, bool one_row, bool batched = false, DType factors = DType::f32,

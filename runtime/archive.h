@@ -77,8 +77,10 @@ void members(T& x, F&& f) {
     f(name, factor, result, a, b, c);
   } else {
     static_assert(std::is_same_v<S, Caps>, "say here what this type is made of");
-    auto& [name, lanes, simd, max_warps, max_registers, accumulators, vector_bytes, shared_bytes, bf16_dot, matrix] = x;
-    f(name, lanes, simd, max_warps, max_registers, accumulators, vector_bytes, shared_bytes, bf16_dot, matrix);
+    auto& [name, lanes, simd, max_warps, compute_units, max_registers, accumulators, vector_bytes, shared_bytes,
+           bf16_dot, matrix] = x;
+    f(name, lanes, simd, max_warps, compute_units, max_registers, accumulators, vector_bytes, shared_bytes, bf16_dot,
+      matrix);
   }
 }
 

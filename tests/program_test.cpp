@@ -124,7 +124,7 @@ TEST_P(VerifiedLibrary, IsRight) {
   call(embedding(w),
        {t.add(w, {c, n}, packed(e, "Tokens")), t.add(w, {keys, c}), t.of(std::vector<int32_t>(m, 97)), start, x}, e);
   call(layernorm(1e-5, in), {x, t.add(DType::f32, {c}), t.add(DType::f32, {c}), normal}, rows_schedule(caps()));
-  Schedule product = matmul_schedule(caps(), w, m, c);
+  Schedule product = matmul_schedule(caps(), w, m, 3 * c, c);
   call(linear(w, Activation::gelu, in, DType::f32),
        {normal, t.add(w, {c, 3 * c}, packed(product, "B")), t.add(DType::f32, {3 * c}), qkv}, product);
   Schedule append = append_schedule(caps());

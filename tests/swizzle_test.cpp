@@ -97,6 +97,19 @@ TEST(Swizzle, Transposes) {  // what lies along the other axis; both keep some r
   check(f32, turned, 4);
 }
 
+// Of what lies further apart than the banks: a lane's next elements before those of its next fragment, so that two
+// places that are read at a time fill neighbouring registers.
+TEST(Swizzle, FragmentsLieTogether) {
+  Layout loads = layout_of(
+      {{m, 1}, {m, 2}, {k, 1}, {k, 2}, {m, 4}, {m, 8}, {m, 16}, {m, 32}, {m, 64}, {k, 4}, {k, 8}, {k, 16}}, 4, 5);
+  Layout operand = layout_of(
+      {{k, 1}, {k, 2}, {k, 4}, {k, 8}, {m, 1}, {m, 2}, {m, 4}, {m, 8}, {-1, 0}, {m, 16}, {m, 32}}, 4, 5, {2, 2});
+  check(loads, operand, 2, 4);
+  Swizzle s = solve_swizzle(loads, operand, 2);
+  EXPECT_LT(s.place({0, 4}), s.place({0, 8}));
+  EXPECT_LT(s.place({0, 8}), s.place({64, 0}));
+}
+
 // Any two layouts whose lanes and registers hold bits in any order.
 TEST(Swizzle, AnyTwoLayouts) {
   std::vector<std::pair<int, int>> bits{{m, 1}, {m, 2}, {m, 4}, {k, 1}, {k, 2}, {k, 4}};

@@ -115,14 +115,14 @@ class FusedPlan : public Plan {
 
   void product(Recorder& to, const Pass& p, const Operand& in, const LinearWeights& w, const Operand& out,
                const Operand* residual, const Product& plain, const std::string& label) const {
-    const int64_t rows = in.view.extents[0], depth = w.weight.extents[0];
-    const Work work{bytes_of(w.weight), 2.0 * static_cast<double>(rows * depth * w.weight.extents[1])};
+    const int64_t rows = in.view.extents[0], depth = w.weight.extents[0], columns = w.weight.extents[1];
+    const Work work{bytes_of(w.weight), 2.0 * static_cast<double>(rows * depth * columns)};
     const Product& kernel = residual ? residual_ : plain;
     std::vector<Operand> args{in, w.weight, w.bias};
     if (residual) args.push_back(*residual);
     args.push_back(out);
     if (rows > 1 || p.any_rows) {
-      to.call(kernel.rows, args, kernels::matmul_schedule(caps_, dtype_, rows, depth, inputs_), label, work);
+      to.call(kernel.rows, args, kernels::matmul_schedule(caps_, dtype_, rows, columns, depth, inputs_), label, work);
       return;
     }
     for (Operand* a : {&args.front(), &args.back()}) a->view = as_vector(a->view);
@@ -140,7 +140,8 @@ class FusedPlan : public Plan {
               "logits", work);
     else
       to.call(head_.rows, {normal, weights_.head, out},
-              kernels::matmul_schedule(caps_, dtype_, out.extents[0], config_.channels, inputs_), "logits", work);
+              kernels::matmul_schedule(caps_, dtype_, out.extents[0], config_.vocab_size, config_.channels, inputs_),
+              "logits", work);
   }
 
   const Config& config_;

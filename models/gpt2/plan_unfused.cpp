@@ -134,25 +134,27 @@ class UnfusedPlan : public Plan {
 
   void linear(Recorder& to, const Operand& in, const LinearWeights& w, const Operand& out,
               const std::string& label) const {
-    const int64_t rows = in.view.extents[0], depth = w.weight.extents[0];
-    const Work work{bytes_of(w.weight), 2.0 * static_cast<double>(rows * depth * w.weight.extents[1])};
-    to.call(linear_, {in, w.weight, w.bias, out}, kernels::matmul_schedule(caps_, dtype_, rows, depth), label, work);
+    const int64_t rows = in.view.extents[0], depth = w.weight.extents[0], columns = w.weight.extents[1];
+    const Work work{bytes_of(w.weight), 2.0 * static_cast<double>(rows * depth * columns)};
+    to.call(linear_, {in, w.weight, w.bias, out}, kernels::matmul_schedule(caps_, dtype_, rows, columns, depth), label,
+            work);
   }
   void batched(Recorder& to, const Operand& a, const TensorView& b, const Operand& c, const std::string& label) const {
-    const int64_t rows = a.view.extents[1], depth = b.extents[1];
-    Schedule s = kernels::matmul_schedule(caps_, DType::f32, rows, depth);
+    const int64_t rows = a.view.extents[1], depth = b.extents[1], columns = b.extents[2];
+    Schedule s = kernels::matmul_schedule(caps_, DType::f32, rows, columns, depth);
     s.packing.clear();  // b is an activation, in plain strides
     s.order.clear();
     to.call(batched_matmul_, {a, b, c}, s, label,
             {bytes_of(a.view) + bytes_of(b) + bytes_of(c.view),
-             2.0 * static_cast<double>(b.extents[0] * rows * depth * b.extents[2])});
+             2.0 * static_cast<double>(b.extents[0] * rows * depth * columns)});
   }
   void logits(Recorder& to, const TensorView& x, const TensorView& normal, const TensorView& out) const {
     const Work work{bytes_of(weights_.head),
                     2.0 * static_cast<double>(out.extents[0] * config_.channels * config_.vocab_size)};
     to.call(layernorm_, {x, weights_.ln_f.gain, weights_.ln_f.bias, normal}, rows_, "final layernorm");
     to.call(matmul_, {normal, weights_.head, out},
-            kernels::matmul_schedule(caps_, dtype_, out.extents[0], config_.channels), "logits", work);
+            kernels::matmul_schedule(caps_, dtype_, out.extents[0], config_.vocab_size, config_.channels), "logits",
+            work);
   }
 
   const Config& config_;

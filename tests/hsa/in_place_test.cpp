@@ -68,7 +68,7 @@ INSTANTIATE_TEST_SUITE_P(Chips, InPlace, testing::Values("gfx1151", "gfx1100", "
 TEST_P(InPlace, Library) {
   const Caps& caps = caps_of(device_->target());
   const int64_t m = 9, n = 131, k = 37;
-  check(kernels::linear_residual(DType::f32), kernels::matmul_schedule(caps, DType::f32, m, k),
+  check(kernels::linear_residual(DType::f32), kernels::matmul_schedule(caps, DType::f32, m, n, k),
         {x({m, k}), x({k, n}), x({n}), x({m, n}), y({m, n})}, 3);
   check(kernels::gemv_residual(DType::f32), kernels::gemv_schedule(caps, DType::f32),
         {x({k}), x({k, n}), x({n}), x({n}), y({n})}, 3);

@@ -82,7 +82,10 @@ TEST_P(AmdgpuPrompt, RunsOnMatrixInstructionsWithoutScratch) {
       expect_no_scratch(text);
       std::string code = instructions_of(text, s.kernel.name());
       EXPECT_GE(count_instructions(code, "v_(wmma|mfma)_f32_16x16x16"), units ? 8 : 0);
-      if (name != "logits" && units) {  // its rows are aligned to nothing
+      if (name != "attention") {
+        EXPECT_EQ(s.schedule.tile.at("m"), !units ? 8 : name.ends_with("many rows") ? 128 : 64);
+      }
+      if (!name.starts_with("logits") && units) {  // its rows are aligned to nothing
         EXPECT_EQ(count_instructions(code, "global_load_(d16|u16|ushort|short)"), 0) << "operands are read by elements";
       }
       CompiledKernel k = compile(s.kernel, s.signature, s.schedule, *target);
@@ -98,8 +101,11 @@ TEST_P(AmdgpuPrompt, RunsOnMatrixInstructionsWithoutScratch) {
 TEST_P(AmdgpuPrompt, LoadsAreOnTheirWayWhileTheUnitsMultiply) {
   auto target = amdgpu_target(std::get<0>(GetParam()));
   const Caps& caps = caps_of(*target);
-  Sample s = prompt_library(caps, std::get<1>(GetParam())).at("matmul");
-  for (int stages : {2, 3}) {
+  const auto prompt = prompt_library(caps, std::get<1>(GetParam()));
+  for (const auto& [name, stages] :
+       {std::pair("matmul", 2), std::pair("matmul", 3), std::pair("matmul, many rows", 2)}) {
+    SCOPED_TRACE(std::string(name) + ", stages " + std::to_string(stages));
+    Sample s = prompt.at(name);
     s.schedule.stages = stages;
     const std::string code = instructions_of(assembly_of(s, *target), s.kernel.name()), matrix = "v_(wmma|mfma)_f32_16";
     if (std::get<1>(GetParam()) == DType::f16 && std::get<0>(GetParam()) == std::string("gfx90a")) {

@@ -56,11 +56,11 @@ TEST_P(Determinism, ARowOfAProductAloneInABatchOrAsAVector) {
   HostTensor a = random_tensor(inputs, {m, k}), b = random_tensor(w, {k, n}), bias = random_tensor(DType::f32, {n}),
              residual = random_tensor(DType::f32, {m, n});
   for (Activation f : {Activation::none, Activation::gelu}) {
-    HostTensor all =
-        result_of(linear(w, f, inputs), matmul_schedule(cpu_caps(), w, m, k), {a, b, bias, output(DType::f32, {m, n})});
+    HostTensor all = result_of(linear(w, f, inputs), matmul_schedule(cpu_caps(), w, m, n, k),
+                               {a, b, bias, output(DType::f32, {m, n})});
     for (int64_t r : {0, 1, 11, 12, 37, 63}) {
       HostTensor row = rows_of(a, r, 1, 0), expected = rows_of(all, r, 1, 0);
-      HostTensor alone = result_of(linear(w, f, inputs), matmul_schedule(cpu_caps(), w, 1, k),
+      HostTensor alone = result_of(linear(w, f, inputs), matmul_schedule(cpu_caps(), w, 1, n, k),
                                    {row, b, bias, output(DType::f32, {1, n})});
       expect_same_bits(alone, expected, "a batch of one row");
       HostTensor vector = result_of(gemv_linear(w, f, inputs), gemv_schedule(cpu_caps(), w),
@@ -68,7 +68,7 @@ TEST_P(Determinism, ARowOfAProductAloneInABatchOrAsAVector) {
       expect_same_bits(reshaped(vector, {1, n}), expected, "gemv");
     }
   }
-  HostTensor all = result_of(linear_residual(w, inputs), matmul_schedule(cpu_caps(), w, m, k),
+  HostTensor all = result_of(linear_residual(w, inputs), matmul_schedule(cpu_caps(), w, m, n, k),
                              {a, b, bias, residual, output(DType::f32, {m, n})});
   HostTensor vector = result_of(gemv_residual(w, inputs), gemv_schedule(cpu_caps(), w),
                                 {reshaped(rows_of(a, 5, 1, 0), {k}), b, bias, reshaped(rows_of(residual, 5, 1, 0), {n}),
@@ -124,7 +124,7 @@ TEST_P(Determinism, AnyWalkOverTheGrid) {
   DType w = GetParam(), inputs = input_type(cpu_caps(), w);
   std::vector<HostTensor> tensors = {random_tensor(inputs, {61, 37}), random_tensor(w, {37, 307}),
                                      random_tensor(DType::f32, {307}), output(DType::f32, {61, 307})};
-  Schedule s = matmul_schedule(cpu_caps(), w, 61, 37);
+  Schedule s = matmul_schedule(cpu_caps(), w, 61, 307, 37);
   s.order.clear();
   HostTensor plain = result_of(linear(w, Activation::none, inputs), s, tensors);
   for (int i = 0; i < 12; ++i) {
@@ -163,7 +163,7 @@ std::vector<std::vector<char>> run_program(int threads, DType w, const std::vect
     p.add(compiler.get(kernel, signature_of(tensors), s), tensors);
   };
   call(layernorm(), {x.view, gain.view, bias.view, normal.view}, rows_schedule(caps));
-  call(linear_residual(w), {normal.view, weight.view, bias.view, x.view, x.view}, matmul_schedule(caps, w, m, c));
+  call(linear_residual(w), {normal.view, weight.view, bias.view, x.view, x.view}, matmul_schedule(caps, w, m, c, c));
   call(append_to_cache(w), {as_heads(x.view), as_heads(normal.view), start.view, k.view, v.view},
        append_schedule(caps));
   call(attention(w, 0.25), {as_heads(x.view), k.view, v.view, start.view, as_heads(mixed.view)},

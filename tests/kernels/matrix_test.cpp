@@ -6,6 +6,7 @@
 #include <gtest/gtest.h>
 
 #include "kernels/kernels.h"
+#include "kernels/schedules.h"
 #include "tests/support/asm.h"
 #include "tests/support/run_kernel.h"
 
@@ -26,11 +27,7 @@ void check(const Kernel& k, const Schedule& s, const std::vector<HostTensor>& te
 
 template <class In>
 Kernel product() {
-  return Kernel("product", {"A", "B", "C"}, [](Tensor<In> A, Tensor<In> B, Tensor<f32> C) {
-    Range m = parallel("m", A.dim(0)), n = parallel("n", B.dim(1));
-    C(m, n) =
-        fold(serial("k", A.dim(1)), fill(0, m, n), [=](Range k, Tile acc) { return acc + dot(A(m, k), B(k, n), k); });
-  });
+  return kernels::matmul(In::dtype, In::dtype);
 }
 
 template <class In>
@@ -54,6 +51,24 @@ TYPED_TEST(MatrixUnits, ProductsOfAnyShape) {
                                     output(DType::f32, {m, n})};
     check(product<In>(), schedule_of(tile, warps), tensors, summation(k));
     check(product<In>(), schedule_of(tile, warps), tensors, summation(k), {false, Known::innermost, false});
+  }
+}
+// Prompts of different lengths have tiles of different sizes.
+TYPED_TEST(MatrixUnits, TheTileDoesNotShowInTheSums) {
+  using In = TypeParam;
+  std::vector<HostTensor> few{random_tensor(In::dtype, {70, 101}), random_tensor(In::dtype, {101, 150}),
+                              output(DType::f32, {70, 150})},
+      many = few;
+  for (const Machine& m : machines()) {
+    const Caps& caps = caps_of(*m.target);
+    if (caps.matrix.empty()) continue;
+    auto schedule = [&](long rows, long columns) {
+      return kernels::matmul_schedule(caps, In::dtype, rows, columns, 101, In::dtype);
+    };
+    ASSERT_NE(schedule(64, 64), schedule(1 << 14, 1 << 14));
+    run_on(m, product<In>(), schedule(64, 64), few);
+    run_on(m, product<In>(), schedule(1 << 14, 1 << 14), many);
+    EXPECT_EQ(few[2].bytes, many[2].bytes) << m.name << "; WAVETILE_SEED=" << seed();
   }
 }
 // Pairs of k go to dot instructions, and the last one of an odd number by itself.

@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "kernels/kernels.h"
 #include "tests/support/run_kernel.h"
 
 namespace wavetile {
@@ -29,26 +30,18 @@ void check(const Kernel& k, const Schedule& s, const std::vector<HostTensor>& te
   }
 }
 
-template <class In>
-Kernel product() {
-  return Kernel("product", {"A", "B", "C"}, [](Tensor<In> A, Tensor<In> B, Tensor<f32> C) {
-    Range m = parallel("m", A.dim(0)), n = parallel("n", B.dim(1));
-    C(m, n) =
-        fold(serial("k", A.dim(1)), fill(0, m, n), [=](Range k, Tile acc) { return acc + dot(A(m, k), B(k, n), k); });
-  });
-}
-template <class In>
-void check_products(std::map<std::string, int> tile) {
+Kernel product(DType factors) { return kernels::matmul(factors, factors); }
+void check_products(DType factors, std::map<std::string, int> tile) {
   for (int64_t blocks : lengths)
     for (int stages : {2, 3, 4}) {
       const int64_t k = blocks * tile["k"] / 16;
-      check(product<In>(), staged(tile, stages, 1 << stages % 3),
-            {random_tensor(In::dtype, {19, k}), random_tensor(In::dtype, {k, 21}), output(f32_, {19, 21})},
-            summation(k), blocks);
+      check(product(factors), staged(tile, stages, 1 << stages % 3),
+            {random_tensor(factors, {19, k}), random_tensor(factors, {k, 21}), output(f32_, {19, 21})}, summation(k),
+            blocks);
     }
 }
-TEST(Stages, ProductsOnMatrixUnits) { check_products<bf16>({{"m", 16}, {"n", 16}, {"k", 16}}); }
-TEST(Stages, ProductsOfMultiplyAdds) { check_products<f32>({{"m", 4}, {"n", 32}, {"k", 4}}); }
+TEST(Stages, ProductsOnMatrixUnits) { check_products(DType::bf16, {{"m", 16}, {"n", 16}, {"k", 16}}); }
+TEST(Stages, ProductsOfMultiplyAdds) { check_products(f32_, {{"m", 4}, {"n", 32}, {"k", 4}}); }
 
 // Every block's sum and maximum meet in shared memory.
 TEST(Stages, ReductionsAcrossWarps) {
@@ -92,12 +85,14 @@ TEST(Stages, LoadedIndicesAreWaitedFor) {
     Y(d) = fold(serial("t", Id.dim(0)), fill(0, d),
                 [=](Range t, Tile acc) { return acc + sum(Table(Id(t), d) * W(t), t); });
   });
-  for (int64_t n : {0, 21, 48, 101})
-    for (int stages : {2, 3})
-      check(k, staged({{"d", 32}, {"t", 16}}, stages, stages - 1),
+  for (int64_t blocks : {0, 21, 48, 101})
+    for (int stages : {2, 3}) {
+      const int64_t n = blocks * 4 / 16;
+      check(k, staged({{"d", 32}, {"t", 4}}, stages, stages - 1),
             {random_tensor(f32_, {9, 40}), random_integers(DType::i32, {n}, 0, 8), random_tensor(f32_, {n}),
              output(f32_, {40})},
-            summation(std::max<int64_t>(n, 1) + 1), n);
+            summation(std::max<int64_t>(n, 1) + 1), blocks);
+    }
 }
 
 // Bounds that are loaded; beside a plain tile, places computed from the loop and slices that reach beyond the tensor.
@@ -138,7 +133,7 @@ TEST(Stages, OfTheInnermostFold) {
 }
 
 TEST(Stages, WithWarpsAndBlocksThatShareTheFold) {
-  Kernel k = product<f32>();
+  Kernel k = product(f32_);
   for (int64_t n : lengths)
     for (bool share : {false, true}) {
       Schedule s = staged({{"m", 2}, {"n", 32}, {"k", 4}}, 3, 4);
@@ -162,20 +157,20 @@ TEST(Stages, WhatCannotBeIsRefusedWithTheLine) {
   using testing::AllOf, testing::HasSubstr;
   const TensorSpec a{DType::bf16, {256, 1024}, {1024, 1}, 16}, b{DType::bf16, {1024, 256}, {256, 1}, 16},
       c{f32_, {256, 256}, {256, 1}, 16};
-  Kernel k = product<bf16>();
+  Kernel k = product(DType::bf16);
   auto refused = [&](std::map<std::string, int> tile, int stages) {
     return refusal(k, {a, b, c}, staged(std::move(tile), stages, 8));
   };
   std::map<std::string, int> small{{"m", 64}, {"n", 64}, {"k", 32}};
   for (int stages : {-1, 0, 5})
-    EXPECT_THAT(refused(small, stages), AllOf(HasSubstr("stages_test.cpp:"),
-                                              HasSubstr("kernel 'product' " + std::to_string(stages) + " stages"),
-                                              HasSubstr("1 (nothing is loaded ahead) to 4")));
+    EXPECT_THAT(refused(small, stages),
+                AllOf(HasSubstr("linear.cpp:"), HasSubstr("kernel 'matmul' " + std::to_string(stages) + " stages"),
+                      HasSubstr("1 (nothing is loaded ahead) to 4")));
   EXPECT_EQ(refused(small, 4), "compiles");
   std::map<std::string, int> large{{"m", 64}, {"n", 128}, {"k", 64}};
   EXPECT_EQ(refused(large, 2), "compiles");
-  EXPECT_THAT(refused(large, 3), AllOf(HasSubstr("stages_test.cpp:"), HasSubstr("73728 bytes of shared memory"),
-                                       HasSubstr("fewer stages")));
+  EXPECT_THAT(refused(large, 3),
+              AllOf(HasSubstr("linear.cpp:"), HasSubstr("73728 bytes of shared memory"), HasSubstr("fewer stages")));
 }
 
 }  // namespace
