@@ -29,10 +29,11 @@ bank conflicts as the emulator counts them, and an ESTIMATE of the time on gfx11
   wavetile-report --chips gfx1151,gfx942 --kernels 'gemv|attention'
   wavetile-report --model DIR --dtype bf16 --positions 16,1000 --prefill 64
 
-Columns: moved/least is cache lines read and written over the bytes of all operands, each once; conflicts are cycles
-that LDS loses; in flight is what the loads of all resident waves ask for at a time. An estimate is the largest of its
-terms, in microseconds, and a launch: memory (distinct cache lines at 212 GB/s), valu, lds, matrix (59.4 TFLOP/s) and
-latency (800 ns for each time that what is in flight has to come).)";
+Columns: spills are scalar registers kept in lanes of vector registers (a kernel that would spill those, or needs
+scratch memory, is refused); moved/least is cache lines read and written over the bytes of all operands, each once;
+conflicts are cycles that LDS loses; in flight is what the loads of all resident waves ask for at a time. An estimate
+is the largest of its terms, in microseconds, and a launch: memory (distinct cache lines at 212 GB/s), valu, lds,
+matrix (59.4 TFLOP/s) and latency (800 ns for each time that what is in flight has to come).)";
 
 DType type_of(const std::string& name) {
   return name == "f32" ? DType::f32 : name == "bf16" ? DType::bf16 : DType::f16;

@@ -94,7 +94,8 @@ void check_resources(const std::vector<char>& relocatable, const Caps& caps) {
       return it == kernel.end() ? uint64_t{0} : it->second.getUInt();
     };
     std::string name = kernel[".name"].getString().str();
-    // Spilled SGPRs go to lanes of VGPRs, or where there are none left to scratch memory, which counts.
+    // Spilled SGPRs go to lanes of VGPRs, two cheap instructions each, which wavetile-report shows; or where there are
+    // none left to scratch memory, which counts.
     uint64_t scratch = number(".private_segment_fixed_size"), spilled = number(".vgpr_spill_count");
     if (scratch || spilled)
       throw Error(
