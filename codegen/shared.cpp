@@ -123,26 +123,6 @@ LValue* Lowering::place(Places& p, int reg) {
 
 // ---- tiles
 
-namespace {
-// Registers by the access that they are part of, each in its place; there is one for each (solve_swizzle).
-std::vector<std::vector<int>> accesses(const Swizzle& s, const Layout& l, int vector) {
-  std::map<int, std::vector<int>> groups;
-  for (int r = 0; r < l.registers(); ++r) {
-    int at = s.place(l.at(r, 0, 0));
-    auto& group = groups[at / vector];
-    group.resize(static_cast<size_t>(vector), -1);
-    group[static_cast<size_t>(at % vector)] = r;
-  }
-  std::vector<std::vector<int>> all;
-  for (auto& [at, regs] : groups) {
-    if (std::find(regs.begin(), regs.end(), -1) != regs.end())
-      throw InternalError("shared memory: a layout lacks elements of a wide access");
-    all.push_back(regs);
-  }
-  return all;
-}
-}  // namespace
-
 void Lowering::send(Value to, const Registers& v, const Layout& from, const Layout& layout, DType dtype) {
   int size = size_of(dtype);
   Transit t{to, from, layout, dtype, solve_swizzle(from, layout, size), 0, nullptr};

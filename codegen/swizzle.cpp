@@ -2,6 +2,9 @@
 
 #include <algorithm>
 #include <bit>
+#include <map>
+
+#include "dsl/error.h"
 
 namespace wavetile {
 namespace {
@@ -94,6 +97,23 @@ Swizzle solve_swizzle(const Layout& from, const Layout& to, int size) {
   for (const Bit& b : readers)
     if (image(b) < 0) image(b) = -image(b) | 1 << next++;
   return s;
+}
+
+std::vector<std::vector<int>> accesses(const Swizzle& s, const Layout& l, int vector) {
+  std::map<int, std::vector<int>> groups;
+  for (int r = 0; r < l.registers(); ++r) {
+    int at = s.place(l.at(r, 0, 0));
+    auto& group = groups[at / vector];
+    group.resize(static_cast<size_t>(vector), -1);
+    group[static_cast<size_t>(at % vector)] = r;
+  }
+  std::vector<std::vector<int>> all;
+  for (auto& [at, regs] : groups) {
+    if (std::find(regs.begin(), regs.end(), -1) != regs.end())
+      throw InternalError("shared memory: a layout lacks elements of a wide access");
+    all.push_back(regs);
+  }
+  return all;
 }
 
 }  // namespace wavetile

@@ -29,4 +29,9 @@ struct Swizzle {
 /// For a tile that `from` covers, of elements of `size` bytes; axes of the two are the same.
 Swizzle solve_swizzle(const Layout& from, const Layout& to, int size);
 
+/// A thread's accesses of `vector` elements that lie side by side, s.vector or fewer: of each the registers in their
+/// order.
+/// @throws InternalError where the layout, which is none of the two, lacks some.
+std::vector<std::vector<int>> accesses(const Swizzle& s, const Layout& l, int vector);
+
 }  // namespace wavetile

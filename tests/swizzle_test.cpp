@@ -8,6 +8,8 @@
 
 #include <gtest/gtest.h>
 
+#include "dsl/error.h"
+
 namespace wavetile {
 namespace {
 
@@ -61,7 +63,8 @@ void check(const Layout& from, const Layout& to, int size, int vector = 0) {
       EXPECT_LT(at, s.elements);
       EXPECT_TRUE(places.insert(at).second) << x << ", " << y;
     }
-  for (const Layout* l : {&from, &to})
+  for (const Layout* l : {&from, &to}) {
+    EXPECT_EQ(static_cast<int>(accesses(s, *l, s.vector).size()) * s.vector, l->registers());
     for (int w = 0; w < 1 << l->warp.size(); ++w)
       for (int lane = 0; lane < 1 << l->lane.size(); ++lane) {
         std::map<int, std::set<int>> groups;
@@ -71,6 +74,7 @@ void check(const Layout& from, const Layout& to, int size, int vector = 0) {
         }
         for (const auto& [group, members] : groups) EXPECT_EQ(static_cast<int>(members.size()), s.vector);
       }
+  }
   EXPECT_EQ(conflicts(s, from, size), 0);
   EXPECT_EQ(conflicts(s, to, size), 0);
 }
@@ -122,6 +126,16 @@ TEST(Swizzle, AnyTwoLayouts) {
     for (int size : {2, 4}) check(layout_of(bits, 1, 4), layout_of(other, 1, 4), size);
     if (HasFailure()) return;
   } while (std::next_permutation(bits.begin(), bits.end()));
+}
+
+TEST(Swizzle, AccessesAreWholeOrAnInternalError) {
+  Layout rows = layout_of({{k, 1}, {k, 2}, {m, 1}, {m, 2}, {m, 4}, {m, 8}, {m, 16}}, 2, 5),
+         columns = layout_of({{m, 1}, {m, 2}, {k, 1}, {k, 2}, {m, 4}, {m, 8}, {m, 16}}, 2, 5);
+  const Swizzle s = solve_swizzle(rows, rows, 4);
+  ASSERT_EQ(s.vector, 4);
+  EXPECT_EQ(accesses(s, rows, 4), (std::vector<std::vector<int>>{{0, 1, 2, 3}}));
+  EXPECT_EQ(accesses(s, rows, 1).size(), 4U);
+  EXPECT_THROW(accesses(s, columns, 4), InternalError);
 }
 
 }  // namespace
