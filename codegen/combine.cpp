@@ -51,9 +51,16 @@ Lowering::State Lowering::combine(Reduction r, const State& a, const State& b) {
 }
 
 // What a thread holds itself, in ascending order of coordinates. Numbers are compared without regard to NaN, which one
-// look at each pair finds; argmax wants the earlier of equals, and of two that are NaN.
+// look at each pair finds, unless the target has a comparison that gives it; argmax wants the earlier of equals, and of
+// two that are NaN.
 Lowering::State Lowering::in_thread(Reduction r, std::vector<State> parts) {
-  const bool extreme = (r == Reduction::max || r == Reduction::min) && vec(parts[0][0]).real() && parts.size() > 1;
+  bool extreme = (r == Reduction::max || r == Reduction::min) && vec(parts[0][0]).real() && parts.size() > 1;
+  if (extreme)
+    if (LValue* v = target_.function(b_, r == Reduction::max ? Fn::max : Fn::min, {parts[0][0], parts[1][0]})) {
+      parts[1] = {v};
+      parts.erase(parts.begin());
+      extreme = false;
+    }
   LValue* nan = nullptr;
   if (extreme)
     for (size_t i = 0; i < parts.size(); i += 2) {

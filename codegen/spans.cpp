@@ -10,8 +10,6 @@
 // from the first to the last of its block. i32 wraps: an interval of which only a part has wrapped is none.
 #include <algorithm>
 
-#include <fmt/format.h>
-
 #include "codegen/lowering.h"
 
 namespace wavetile {

@@ -183,5 +183,16 @@ TEST_P(AmdgpuRows, OneWaveReducesARowInOneStepALaneBit) {
   }
 }
 
+// RDNA 4 has a maximum that gives NaN for NaN; what others look for with comparisons, it does not.
+TEST(AmdgpuMaximum, LooksForNanWhereTheChipDoesNot) {
+  for (const auto& [chip, looks] : {std::pair{"gfx1201", false}, {"gfx1151", true}, {"gfx942", true}}) {
+    const auto target = amdgpu_target(chip);
+    const Sample s = library(caps_of(*target), DType::f32).at("softmax 768");
+    const std::string code = instructions_of(assembly_of(s, *target), s.kernel.name());
+    EXPECT_EQ(count_instructions(code, "v_cmp_[ou]_f32") > 0, looks) << code;
+    EXPECT_EQ(count_instructions(code, "v_maximum3?_f32") > 0, !looks) << code;
+  }
+}
+
 }  // namespace
 }  // namespace wavetile
