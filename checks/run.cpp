@@ -1,7 +1,6 @@
 #include "checks/run.h"
 
 #include <algorithm>
-#include <bit>
 #include <cstdlib>
 #include <cstring>
 #include <map>
@@ -149,11 +148,6 @@ void erase_unknown(const Graph& g, Signature& sig, const Known& known) {
   }
 }
 
-int64_t parameter_bits(DType t, double x) {
-  if (t == DType::f32) return std::bit_cast<int32_t>(static_cast<float>(x));
-  return static_cast<int64_t>(x);
-}
-
 Schedule fitted(Schedule s, const Machine& m) {
   s.warps = std::min(s.warps, caps_of(*m.target).max_warps);
   return s;
@@ -190,15 +184,9 @@ void run_on(const Machine& m, const Kernel& k, const Schedule& asked, std::vecto
                       (buffers[i].data - buffers[i].memory.data());
     }
   std::unique_ptr<Queue> queue = m.device ? m.device->queue() : nullptr;
-  std::vector<int64_t> slots;
-  for (const TensorView& v : views) {
-    slots.push_back(reinterpret_cast<intptr_t>(v.data));
-    slots.insert(slots.end(), v.extents.begin(), v.extents.end());
-    slots.insert(slots.end(), v.strides.begin(), v.strides.end());
-  }
-  for (size_t i = 0; i < scalars.size(); ++i) slots.push_back(parameter_bits(g.scalars[i].dtype, scalars[i]));
   for (const Stage& stage : loaded.kernel.stages) {
-    int64_t grid = grid_of(stage, views, scalars);
+    const int64_t grid = grid_of(stage, views, scalars);
+    const std::vector<int64_t> slots = arguments_of(stage, views, scalars);
     if (queue && grid > 0)
       queue->launch(*loaded.module, static_cast<size_t>(&stage - loaded.kernel.stages.data()), slots, grid);
     else if (queue)

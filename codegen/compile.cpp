@@ -2,6 +2,7 @@
 #include "codegen/compile.h"
 
 #include <algorithm>
+#include <bit>
 #include <filesystem>
 #include <fstream>
 #include <iomanip>
@@ -236,6 +237,22 @@ double evaluate(const Graph& g, Value v, std::span<const TensorView> tensors, st
 int64_t extent_of(const Graph& g, RangeId r, std::span<const TensorView> tensors, std::span<const double> scalars) {
   double lo = g.range(r).lo ? evaluate(g, g.range(r).lo, tensors, scalars) : 0;
   return std::max<int64_t>(0, static_cast<int64_t>(evaluate(g, g.range(r).hi, tensors, scalars) - lo));
+}
+
+std::vector<int64_t> arguments_of(const Stage& s, std::span<const TensorView> tensors,
+                                  std::span<const double> scalars) {
+  std::vector<int64_t> slots;
+  for (size_t i = 0; i < s.graph.tensors.size(); ++i) {
+    const TensorView& t = tensors[i];
+    slots.push_back(static_cast<int64_t>(reinterpret_cast<intptr_t>(t.data)));
+    for (const auto* numbers : {&t.extents, &t.strides})
+      slots.insert(slots.end(), numbers->begin(), numbers->begin() + s.graph.tensors[i].rank);
+  }
+  for (size_t i = 0; i < s.graph.scalars.size(); ++i) {
+    const bool real = s.graph.scalars[i].dtype == DType::f32;
+    slots.push_back(real ? std::bit_cast<int32_t>(static_cast<float>(scalars[i])) : static_cast<int64_t>(scalars[i]));
+  }
+  return slots;
 }
 
 int64_t grid_of(const Stage& s, std::span<const TensorView> tensors, std::span<const double> scalars) {

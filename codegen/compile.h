@@ -65,6 +65,8 @@ std::string assembly_of(const Graph& g, const Signature& sig, const Schedule& s,
 /// show it. Reset what other launches of the same kernel will change.
 Signature signature_of(std::span<const TensorView> tensors);
 
+/// The arguments of a stage's launch. `tensors` are the kernel's, and its workspaces.
+std::vector<int64_t> arguments_of(const Stage& s, std::span<const TensorView> tensors, std::span<const double> scalars);
 /// The blocks of a stage's grid, for the tensors and scalars of a launch.
 int64_t grid_of(const Stage& s, std::span<const TensorView> tensors, std::span<const double> scalars);
 /// hi - lo of a range whose bounds are made of constants, dimensions and scalar parameters.

@@ -1,7 +1,7 @@
 // Tile IR with layouts -> LLVM IR. One lowering for all targets: whatever differs goes through Target's hooks.
 //
 // A tile is a list of registers, each a T (all lanes hold the same, or lanes are threads) or a <lanes x T>.
-// lower.cpp walks regions and ranges, memory.cpp does loads and stores, dot.cpp dots,
+// lower.cpp walks regions and ranges, access.cpp and memory.cpp do loads and stores, dot.cpp dots,
 // combine.cpp reductions and conversions, shared.cpp what goes through shared memory, stages.cpp loops over full blocks
 // and loads ahead of them, spans.cpp which of these need no comparison.
 #pragma once
@@ -99,7 +99,7 @@ class Lowering {
   std::vector<Registers> share(const Op& op, const Bounds& bounds, const std::vector<Registers>& start);
   std::vector<Registers> merge(const Op& op, const std::vector<Registers>& a, const std::vector<Registers>& b);
 
-  // memory.cpp
+  // access.cpp
   // What one access needs, a register: its offset, whom it is for, and which registers lie side by side.
   struct Access {
     struct Register {
@@ -119,6 +119,12 @@ class Lowering {
     int64_t multiple = 1;     // every lane's offset, less `fixed`, is a multiple of this
   };
   Access access(const Op& op, const Layout& l);
+  llvm::Value* stride(int tensor, size_t dim);
+  llvm::Value* extent(int tensor, size_t dim);
+  std::optional<int64_t> fixed_stride(int tensor, size_t dim) const;
+  llvm::Value* both(llvm::Value* a, llvm::Value* b);  // of two masks, null meaning all
+
+  // memory.cpp
   // A load whose registers are read when they are asked for.
   struct Load {
     const Op* op;
@@ -131,15 +137,11 @@ class Lowering {
   bool load_pair(Load& plan, size_t reg);
   Registers load(const Op& op, const Layout& l);
   void store(const Op& op, const Layout& l);
-  llvm::Value* stride(int tensor, size_t dim);
-  llvm::Value* extent(int tensor, size_t dim);
   llvm::Value* pointer(int tensor, llvm::Type* element, llvm::Value* offset);
   llvm::Value* place(const Op& op, llvm::Type* element, const Access::Register& reg);
-  std::optional<int64_t> fixed_stride(int tensor, size_t dim) const;
   llvm::Value* owner(const Layout& l);
   void store_where(llvm::Value* mask, const std::function<void()>& body);
   llvm::Value* load_where(llvm::Value* mask, const std::function<llvm::Value*()>& body);
-  llvm::Value* both(llvm::Value* a, llvm::Value* b);  // of two masks, null meaning all
 
   // lines.cpp
   void begin_lines();

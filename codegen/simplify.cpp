@@ -16,9 +16,18 @@ Graph specialise(const Graph& g, const Signature& s) {
   if (s.size() < g.tensors.size())
     throw InternalError(
         fmt::format("kernel '{}' is compiled for {} tensors and has {}", g.name, s.size(), g.tensors.size()));
-  return Rewriter(g,
+  // Nothing but the signature tells the rank of a tensor that nothing accesses.
+  Graph ranked = g;
+  for (size_t i = 0; i < g.tensors.size(); ++i)
+    if (g.tensors[i].rank == 0) ranked.tensors[i].rank = static_cast<int>(s[i].extents.size());
+  return Rewriter(ranked,
                   [&](Rewriter& w, const Op& op, int) -> std::optional<std::vector<Value>> {
                     if (op.kind != OpKind::param || op.param != ParamKind::dim) return {};
+                    const TensorParam& t = ranked.tensors[static_cast<size_t>(op.tensor)];
+                    if (op.dim >= t.rank)
+                      throw Error(op.loc, fmt::format("kernel '{}' asks for dim({}) of tensor '{}', and is compiled "
+                                                      "for one of {} dimensions",
+                                                      g.name, op.dim, t.name, t.rank));
                     const auto& extents = s[static_cast<size_t>(op.tensor)].extents;
                     if (static_cast<size_t>(op.dim) >= extents.size() || !extents[static_cast<size_t>(op.dim)])
                       return {};

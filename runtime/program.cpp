@@ -1,7 +1,6 @@
 #include "runtime/program.h"
 
 #include <algorithm>
-#include <bit>
 #include <chrono>
 #include <numeric>
 #include <utility>
@@ -44,15 +43,6 @@ void check_signature(const CompiledKernel& k, const std::vector<TensorView>& ten
   }
 }
 
-// A tensor that is not accessed has no rank in the graph, and so no extents among a launch's arguments.
-void check_dims(const Graph& g) {
-  for (const Op& op : g.ops)
-    if (op.kind == OpKind::param && op.param == ParamKind::dim && g.tensors[static_cast<size_t>(op.tensor)].rank == 0)
-      throw Error(op.loc, fmt::format("kernel '{}' asks for dim({}) of tensor '{}', which it does not access, and was "
-                                      "compiled without that extent; give it in the signature",
-                                      g.name, op.dim, g.tensors[static_cast<size_t>(op.tensor)].name));
-}
-
 }  // namespace
 
 void Program::add(const ModulePtr& m, const std::vector<TensorView>& tensors, const std::vector<double>& scalars,
@@ -79,20 +69,7 @@ void Program::add(const ModulePtr& m, const std::vector<TensorView>& tensors, co
   }
   for (size_t stage = 0; stage < k.stages.size(); ++stage) {
     const Stage& s = k.stages[stage];
-    Launch l{m.get(), stage, {}, grid_of(s, all, scalars)};
-    check_dims(s.graph);
-    for (size_t i = 0; i < all.size(); ++i) {
-      const TensorView& t = all[i];
-      auto rank = static_cast<int64_t>(s.graph.tensors[i].rank);  // 0 if the kernel does not access it
-      l.slots.push_back(static_cast<int64_t>(reinterpret_cast<intptr_t>(t.data)));
-      l.slots.insert(l.slots.end(), t.extents.begin(), t.extents.begin() + rank);
-      l.slots.insert(l.slots.end(), t.strides.begin(), t.strides.begin() + rank);
-    }
-    for (size_t i = 0; i < scalars.size(); ++i) {
-      bool real = s.graph.scalars[i].dtype == DType::f32;
-      l.slots.push_back(real ? std::bit_cast<int32_t>(static_cast<float>(scalars[i]))
-                             : static_cast<int64_t>(scalars[i]));
-    }
+    Launch l{m.get(), stage, arguments_of(s, all, scalars), grid_of(s, all, scalars)};
     call.times.grid = std::max(call.times.grid, l.grid);
     call.times.block = caps_of(device_->target()).lanes * k.schedule.warps;
     if (l.grid <= 0) continue;

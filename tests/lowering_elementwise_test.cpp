@@ -45,6 +45,20 @@ TEST(LoweringElementwise, RealFunctions) {
   check_everywhere(k, {}, {a, b, output(DType::f32, {20, a.extents[0]})}, elementwise());
 }
 
+TEST(LoweringElementwise, TensorsThatNothingAccesses) {
+  Kernel k("spared", {"First", "X", "Size", "Y", "Last"},
+           [](Tensor<f32>, Tensor<f32> X, Tensor<f32> Size, Tensor<f32> Y, Tensor<f32>, Param<f32> scale) {
+             Range i = parallel("i", Size.dim(1));
+             Y(i) = X(i) * scale;
+           });
+  const HostTensor any = random_tensor(DType::f32, {7, 3});
+  for (const Known& known : {Known{}, Known{.extents = false, .strides = Known::innermost}})
+    check_everywhere(k, {},
+                     {any, random_tensor(DType::f32, {90}), random_tensor(DType::f32, {2, 77}),
+                      output(DType::f32, {90}), any},
+                     exact(), {3}, known);
+}
+
 TEST(LoweringElementwise, Comparisons) {
   Kernel k("compare", {"A", "B", "Y"}, [](Tensor<f32> A, Tensor<f32> B, Tensor<b1> Y) {
     Range i = parallel("i", A.dim(0));
