@@ -51,8 +51,8 @@ void Lowering::order_access(const Op& op, const Layout& l) {
   bool loads = op.kind == OpKind::load;
   if (loads && !may_change_[static_cast<size_t>(op.tensor)]) return;
   auto meets = [&](const Touch& t) {
-    if (!loads && t.op->kind == OpKind::store)  // the last one counts
-      return t.op->tensor == op.tensor && !(same_index(g(), *t.op, op) && *t.layout == l && !l.replicas(l.warp));
+    if (!loads && t.op->kind == OpKind::store)  // the last one counts; of replicas the same one stores each time
+      return t.op->tensor == op.tensor && !(same_index(g(), *t.op, op) && *t.layout == l);
     if (t.op->kind == op.kind) return false;
     auto [stored, loaded] = loads ? std::pair{t.op->tensor, op.tensor} : std::pair{op.tensor, t.op->tensor};
     return static_cast<size_t>(stored) < recorded_.tensors.size() && may_share(recorded_, stored, loaded) &&

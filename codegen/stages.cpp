@@ -144,6 +144,12 @@ std::vector<Registers> state_of(const Registers& all, std::vector<Registers> lik
     for (LValue*& v : regs) v = all[n++];
   return like;
 }
+// What a condition decides: its body runs, or does not.
+bool at_most_once(const Graph& g, const RangeInfo& r) {
+  const Op& steps = g.at(r.hi);
+  return r.tile == 1 && !r.lo && steps.kind == OpKind::map && steps.fn == Fn::cast &&
+         g.type(steps.args[0]).dtype == DType::b1;
+}
 }  // namespace
 
 Lowering::Walked Lowering::loop(const Op& fold, const Bounds& bounds, const std::vector<Registers>& start) {
@@ -193,7 +199,7 @@ Lowering::Walked Lowering::loop(const Op& fold, const Bounds& bounds, const std:
       held.push_back(issue(loads, r, later));
     }
     order_ = entry;
-    const Order before_body = begin_body(fold, true);
+    const Order before_body = begin_body(fold, !at_most_once(g(), info));
     if (in_turn) order_.being_read = false;
     if (j == 0) shared_used_ = 0;
     auto state = with_held(fold, p, loads, ahead ? held.front() : Held{}, state_of(now, start));

@@ -37,6 +37,13 @@ class DroppingTarget : public Target {
   }
   unsigned global_address_space() const override { return inner_->global_address_space(); }
   bool line_tables() const override { return inner_->line_tables(); }
+  LValue* function(Builder& b, Fn fn, const std::vector<LValue*>& args) const override {
+    return inner_->function(b, fn, args);
+  }
+  LValue* lane_address(Builder& b, LValue* base, LValue* bytes) const override {
+    return inner_->lane_address(b, base, bytes);
+  }
+  void warp_barrier(Builder& b) const override { inner_->warp_barrier(b); }
   LValue* dot2(Builder& b, DType type, LValue* acc, LValue* a0, LValue* a1, LValue* b0, LValue* b1) const override {
     return inner_->dot2(b, type, acc, a0, a1, b0, b1);
   }
