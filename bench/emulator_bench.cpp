@@ -61,18 +61,23 @@ loop:
   fence syncscope("workgroup") acquire
 )";
   for (int k = 0; k < 16; ++k) {
-    ir += fmt::format("  %bi{0} = add i32 %col, {1}\n  %bq{0} = getelementptr float, ptr addrspace(3) @b, i32 %bi{0}\n"
-                      "  %bw{0} = load <4 x float>, ptr addrspace(3) %bq{0}, align 16\n", k, k * 64);
+    ir += fmt::format(
+        "  %bi{0} = add i32 %col, {1}\n  %bq{0} = getelementptr float, ptr addrspace(3) @b, i32 %bi{0}\n"
+        "  %bw{0} = load <4 x float>, ptr addrspace(3) %bq{0}, align 16\n",
+        k, k * 64);
     for (int i = 0; i < 4; ++i) {
-      ir += fmt::format("  %ai{0}_{1} = shl i32 %row, 4\n  %aj{0}_{1} = add i32 %ai{0}_{1}, {2}\n"
-                        "  %aq{0}_{1} = getelementptr float, ptr addrspace(3) @a, i32 %aj{0}_{1}\n"
-                        "  %aw{0}_{1} = load float, ptr addrspace(3) %aq{0}_{1}, align 4\n", k, i, i * 16 + k);
+      ir += fmt::format(
+          "  %ai{0}_{1} = shl i32 %row, 4\n  %aj{0}_{1} = add i32 %ai{0}_{1}, {2}\n"
+          "  %aq{0}_{1} = getelementptr float, ptr addrspace(3) @a, i32 %aj{0}_{1}\n"
+          "  %aw{0}_{1} = load float, ptr addrspace(3) %aq{0}_{1}, align 4\n",
+          k, i, i * 16 + k);
       for (int j = 0; j < 4; ++j) {
         const int n = 4 * i + j;
         const std::string old = k == 0 ? fmt::format("%acc{}", n) : fmt::format("%r{}_{}", k - 1, n);
-        ir += fmt::format("  %be{0}_{1} = extractelement <4 x float> %bw{0}, i32 {2}\n"
-                          "  %r{0}_{1} = call float @llvm.fma.f32(float %aw{0}_{3}, float %be{0}_{1}, float {4})\n",
-                          k, n, j, i, old);
+        ir += fmt::format(
+            "  %be{0}_{1} = extractelement <4 x float> %bw{0}, i32 {2}\n"
+            "  %r{0}_{1} = call float @llvm.fma.f32(float %aw{0}_{3}, float %be{0}_{1}, float {4})\n",
+            k, n, j, i, old);
       }
     }
   }
@@ -87,11 +92,15 @@ done:
   %crow = add i32 %first, %row
 )";
   for (int i = 0; i < 4; ++i) {
-    ir += fmt::format("  %cr{0} = add i32 %crow, {0}\n  %cs{0} = shl i32 %cr{0}, 6\n  %ci{0} = add i32 %cs{0}, %col\n"
-                      "  %cp{0} = getelementptr float, ptr addrspace(1) %C, i32 %ci{0}\n", i);
+    ir += fmt::format(
+        "  %cr{0} = add i32 %crow, {0}\n  %cs{0} = shl i32 %cr{0}, 6\n  %ci{0} = add i32 %cs{0}, %col\n"
+        "  %cp{0} = getelementptr float, ptr addrspace(1) %C, i32 %ci{0}\n",
+        i);
     for (int j = 0; j < 4; ++j) {
-      ir += fmt::format("  %cq{0} = getelementptr float, ptr addrspace(1) %cp{1}, i32 {2}\n"
-                        "  store float %r15_{0}, ptr addrspace(1) %cq{0}, align 4\n", 4 * i + j, i, j);
+      ir += fmt::format(
+          "  %cq{0} = getelementptr float, ptr addrspace(1) %cp{1}, i32 {2}\n"
+          "  store float %r15_{0}, ptr addrspace(1) %cq{0}, align 4\n",
+          4 * i + j, i, j);
     }
   }
   return ir + R"(  ret void
@@ -115,15 +124,19 @@ entry:
 loop:
   %k = phi i32 [0, %entry], [%knext, %loop]
 )";
-  for (int i = 0; i < 4; ++i) ir += fmt::format("  %acc{0} = phi <8 x float> [zeroinitializer, %entry], [%r{0}, %loop]\n", i);
-  ir += "  %ai = add i32 %abase, %k\n  %ap = getelementptr half, ptr addrspace(1) %A, i32 %ai\n"
-        "  %a = load <16 x half>, ptr addrspace(1) %ap, align 16\n  %bi = add i32 %bbase, %k\n";
+  for (int i = 0; i < 4; ++i)
+    ir += fmt::format("  %acc{0} = phi <8 x float> [zeroinitializer, %entry], [%r{0}, %loop]\n", i);
+  ir +=
+      "  %ai = add i32 %abase, %k\n  %ap = getelementptr half, ptr addrspace(1) %A, i32 %ai\n"
+      "  %a = load <16 x half>, ptr addrspace(1) %ap, align 16\n  %bi = add i32 %bbase, %k\n";
   for (int i = 0; i < 4; ++i) {
-    ir += fmt::format("  %bo{0} = mul i32 %K, {1}\n  %bj{0} = add i32 %bi, %bo{0}\n"
-                      "  %bp{0} = getelementptr half, ptr addrspace(1) %B, i32 %bj{0}\n"
-                      "  %b{0} = load <16 x half>, ptr addrspace(1) %bp{0}, align 16\n"
-                      "  %r{0} = call <8 x float> @llvm.amdgcn.wmma.f32.16x16x16.f16.v8f32.v16f16(<16 x half> %a, <16 x half> %b{0}, <8 x float> %acc{0})\n",
-                      i, i * 16);
+    ir += fmt::format(
+        "  %bo{0} = mul i32 %K, {1}\n  %bj{0} = add i32 %bi, %bo{0}\n"
+        "  %bp{0} = getelementptr half, ptr addrspace(1) %B, i32 %bj{0}\n"
+        "  %b{0} = load <16 x half>, ptr addrspace(1) %bp{0}, align 16\n"
+        "  %r{0} = call <8 x float> @llvm.amdgcn.wmma.f32.16x16x16.f16.v8f32.v16f16(<16 x half> %a, <16 x half> %b{0}, "
+        "<8 x float> %acc{0})\n",
+        i, i * 16);
   }
   ir += R"(
   %knext = add i32 %k, 16
@@ -138,9 +151,11 @@ done:
 )";
   for (int i = 0; i < 4; ++i) {
     for (int r = 0; r < 8; ++r) {
-      ir += fmt::format("  %e{0}_{1} = extractelement <8 x float> %r{0}, i32 {1}\n"
-                        "  %cq{0}_{1} = getelementptr float, ptr addrspace(1) %cp, i32 {2}\n"
-                        "  store float %e{0}_{1}, ptr addrspace(1) %cq{0}_{1}, align 4\n", i, r, r * 128 + i * 16);
+      ir += fmt::format(
+          "  %e{0}_{1} = extractelement <8 x float> %r{0}, i32 {1}\n"
+          "  %cq{0}_{1} = getelementptr float, ptr addrspace(1) %cp, i32 {2}\n"
+          "  store float %e{0}_{1}, ptr addrspace(1) %cq{0}_{1}, align 4\n",
+          i, r, r * 128 + i * 16);
     }
   }
   return ir + R"(  ret void
@@ -187,7 +202,8 @@ void run(benchmark::State& state, bool wmma, bool checks) {
     }
     instructions += outcome.instructions;
   }
-  state.counters["wave_instructions"] = benchmark::Counter(static_cast<double>(instructions), benchmark::Counter::kIsRate);
+  state.counters["wave_instructions"] =
+      benchmark::Counter(static_cast<double>(instructions), benchmark::Counter::kIsRate);
   emulator.unload(object);
 }
 

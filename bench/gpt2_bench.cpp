@@ -134,6 +134,4 @@ int run(int argc, char** argv) {
 }  // namespace
 }  // namespace wavetile::bench
 
-int main(int argc, char** argv) {
-  return wavetile::bench::run_program("gpt2_bench", wavetile::bench::run, argc, argv);
-}
+int main(int argc, char** argv) { return wavetile::bench::run_program("gpt2_bench", wavetile::bench::run, argc, argv); }

@@ -15,10 +15,11 @@ Kernel kernel_of(const Product& f, DType w, DType inputs, DType out) {
   return f.residual ? linear_residual(w, inputs) : f.bias ? linear(w, f.activation, inputs, out) : matmul(w, inputs);
 }
 
-Schedule library_schedule(const Product& f, DType w, DType inputs, const Caps& caps) {
+Schedule library_schedule(const Product& f, DType w, DType inputs, const Caps& caps, Placement p) {
   if (f.vector) return kernels::gemv_schedule(caps, w);
-  // Expectations on both sides of where the walk over the rows, or the tile, changes.
-  const long rows = one_of({1l, 64l, 1024l}), columns = one_of({64l, 1l << 16}), depth = one_of({1l, 771l, 3072l});
+  // Expectations on both sides of where the walk over the rows, or the tile, changes; large tiles want known strides.
+  const long rows = one_of({1l, 64l, 1024l}), depth = one_of({1l, 771l, 3072l});
+  const long columns = p == Placement::known ? one_of({64l, 1l << 16}) : 64;
   Schedule s = kernels::matmul_schedule(caps, w, rows, columns, depth, inputs);
   if (f.batched) {
     s.packing.clear();
@@ -79,7 +80,7 @@ Subject product(const Product& f, DType w) {
     Extents extents(f.batched ? 4 : 3, p);
     auto make = [=](int64_t budget) mutable { return product_case(f, w, inputs, out, extents(budget)); };
     return Variant{kernel_of(f, w, inputs, out),
-                   library ? library_schedule(f, w, inputs, caps) : random_schedule(f, caps), make};
+                   library ? library_schedule(f, w, inputs, caps, p) : random_schedule(f, caps), make};
   };
 }
 

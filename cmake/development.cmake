@@ -96,7 +96,7 @@ add_dependencies(test_kernels wavetile_hsa)
 foreach(chip gfx1151 gfx1100 gfx942)
   gtest_discover_tests(test_kernels DISCOVERY_MODE PRE_TEST DISCOVERY_TIMEOUT 60 TEST_PREFIX ${chip}.
                        TEST_LIST test_kernels_${chip}
-                       TEST_FILTER "RowKernels.*:ElementKernels.*:FullBlocksOfRows.*:*FullBlocks.*:*Copies.*:*Embedding.*:*Products.*:*Attention*.*:MatrixUnits*.*:Sampling.*"
+                       TEST_FILTER "RowKernels.*:ElementKernels.*:FullBlocksOfRows.*:*FullBlocks.*:*Copies.*:*Embedding.*:*Products.*:*Attention*.*:MatrixUnits*.*:Stages.*:Sampling.*"
                        PROPERTIES ENVIRONMENT "WAVETILE_TEST_CHIP=${chip}")
 endforeach()
 if(TARGET test_tools)

@@ -158,7 +158,8 @@ LValue* AmdgpuTarget::lane_id(Builder& b) const {
 }
 LValue* AmdgpuTarget::warp_id(Builder& b) const {
   LValue* item = b.CreateIntrinsic(b.getInt32Ty(), llvm::Intrinsic::amdgcn_workitem_id_x, {});
-  LValue* warp = b.CreateLShr(item, b.getInt32(static_cast<uint32_t>(std::countr_zero(static_cast<unsigned>(caps_.lanes)))));
+  LValue* warp =
+      b.CreateLShr(item, b.getInt32(static_cast<uint32_t>(std::countr_zero(static_cast<unsigned>(caps_.lanes)))));
   return b.CreateIntrinsic(llvm::Intrinsic::amdgcn_readfirstlane, {b.getInt32Ty()}, {warp});
 }
 
@@ -256,7 +257,8 @@ LValue* AmdgpuTarget::dot2(Builder& b, DType type, LValue* acc, LValue* a0, LVal
     both = b.CreateInsertElement(b.CreateInsertElement(both, x, uint64_t{0}), y, uint64_t{1});
     return b.CreateBitCast(both, llvm::FixedVectorType::get(factor, 2));
   };
-  return b.CreateIntrinsic(b.getFloatTy(), bf16 ? llvm::Intrinsic::amdgcn_fdot2_f32_bf16 : llvm::Intrinsic::amdgcn_fdot2,
+  return b.CreateIntrinsic(b.getFloatTy(),
+                           bf16 ? llvm::Intrinsic::amdgcn_fdot2_f32_bf16 : llvm::Intrinsic::amdgcn_fdot2,
                            {pair(a0, a1), pair(b0, b1), acc, b.getFalse()});
 }
 

@@ -54,7 +54,7 @@ struct Launch {
   Program* program = nullptr;
   Monitor* monitor = nullptr;  // nullptr: no checks and no counters
   ReportSink* sink = nullptr;
-  bool checks = false;         // accesses outside LDS are reported; without, they read 0 and write nothing, as in hardware
+  bool checks = false;  // accesses outside LDS are reported; without, they read 0 and write nothing, as in hardware
   // The source line of an instruction's address, where there is one.
   std::function<std::optional<SourceLine>(std::uint64_t)> line;
   KernelDescriptor descriptor;

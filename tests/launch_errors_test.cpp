@@ -1,4 +1,5 @@
-// Every mistake that a launch can make gives an Error whose text says what to do, and names the line where there is one.
+// Every mistake that a launch can make gives an Error whose text says what to do, and names the line where there is
+// one.
 #include <cstdint>
 #include <limits>
 

@@ -53,10 +53,10 @@ TEST(LoweringElementwise, TensorsThatNothingAccesses) {
            });
   const HostTensor any = random_tensor(DType::f32, {7, 3});
   for (const Known& known : {Known{}, Known{.extents = false, .strides = Known::innermost}})
-    check_everywhere(k, {},
-                     {any, random_tensor(DType::f32, {90}), random_tensor(DType::f32, {2, 77}),
-                      output(DType::f32, {90}), any},
-                     exact(), {3}, known);
+    check_everywhere(
+        k, {},
+        {any, random_tensor(DType::f32, {90}), random_tensor(DType::f32, {2, 77}), output(DType::f32, {90}), any},
+        exact(), {3}, known);
 }
 
 TEST(LoweringElementwise, Comparisons) {

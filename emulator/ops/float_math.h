@@ -128,7 +128,8 @@ template <class T>
 T fused_scaled_down(T a, T b, T c, int power) {
   const T v = fused(a, b, c);
   const T r = scaled(v, -power);
-  if (magnitude(r) > std::numeric_limits<T>::min()) return r;  // the smallest normal number may be a denormal rounded up
+  if (magnitude(r) > std::numeric_limits<T>::min())
+    return r;  // the smallest normal number may be a denormal rounded up
   const T lost = v - scaled(r, power);
   const T half = scaled(std::numeric_limits<T>::denorm_min(), power - 1);
   if (magnitude(lost) != half || std::fegetround() != FE_TONEAREST) return r;

@@ -84,8 +84,7 @@ void add_comparisons(Table& t) {
 
 template <class F>
 void rounding(Table& t, std::string_view name, F) {
-  t.add(Family::rdna3, fmt::format("s_{}_f32", name),
-        scalar([](Wave& w, float a) {
+  t.add(Family::rdna3, fmt::format("s_{}_f32", name), scalar([](Wave& w, float a) {
           const float x = in32(w, a);
           return out32(w, std::isnan(x) ? x + x : F{}(x));  // + quiets
         }));

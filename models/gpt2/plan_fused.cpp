@@ -74,8 +74,7 @@ class FusedPlan : public Plan {
               "append to cache", Work{static_cast<double>(2 * R * C) * (4 + size_of(dtype_))});
       to.call(one ? attention_ : attention_rows_, {heads(qkv, 0), cache.k, cache.v, p.start, heads(mixed, 0)},
               kernels::attention_schedule(caps_, one, true, kernels::factor_type(caps_, dtype_), config_.head_size()),
-              "attention",
-              [=, this, positions = p.positions] {
+              "attention", [=, this, positions = p.positions] {
                 const double keys = positions(), c = static_cast<double>(C);  // a row sees those up to its own
                 const double pairs = static_cast<double>(M) * (keys - static_cast<double>(S * (M - 1)) / 2);
                 return Work{2 * keys * c * size_of(dtype_), 4 * pairs * c};

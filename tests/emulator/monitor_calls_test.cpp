@@ -204,7 +204,8 @@ TEST(ControlOps, BranchesLookAtTheWavesLanesOnly) {
 TEST(RegisterIndex, ShiftsMovesUntilItIsOff) {
   Bench b("gfx942", 64);
   Wave& w = b.make(
-      "s_set_gpr_idx_on s0, gpr_idx(SRC0)\n v_mov_b32 v4, v10\n s_mov_b32 s5, s2\n s_set_gpr_idx_idx s1\n v_mov_b32 v5, v10\n"
+      "s_set_gpr_idx_on s0, gpr_idx(SRC0)\n v_mov_b32 v4, v10\n s_mov_b32 s5, s2\n s_set_gpr_idx_idx s1\n v_mov_b32 "
+      "v5, v10\n"
       "s_set_gpr_idx_off\n v_mov_b32 v6, v10\n s_set_gpr_idx_on s0, gpr_idx(DST)\n v_mov_b32 v20, v4\n"
       "s_set_gpr_idx_off\n s_set_gpr_idx_on s2, gpr_idx(SRC0)\n v_mov_b32 v7, v10");
   w.set_scalar(0, 3);

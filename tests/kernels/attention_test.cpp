@@ -35,7 +35,7 @@ TEST(AttentionTiles, PartsThatARowDoesNotSee) {
 // Scores are computed with keys in the warps, and multiplied with rows there.
 TEST(AttentionTiles, WeightsThatMoveBetweenWarps) {
   Schedule s;
-  s.tile = {{"head", 1}, {"m", 8}, {"t", 8}};
+  s.tile = {{"head", 1}, {"m", 4}, {"t", 8}};
   s.split = {{"t", 2}};
   s.packing = {{"K", {{{1, 4}}}}};
   check_everywhere(DType::f16, s, {2, 8, 40, 64, 32}, 40);
