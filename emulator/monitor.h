@@ -57,7 +57,7 @@ class Monitor {
   virtual bool stale() const { return false; }
   virtual void read(Wave&, const Op&, const Access&, std::uint64_t /*address*/, void* /*to*/, std::uint32_t /*bytes*/) {
   }
-  /// s_waitcnt and its kin: counters that may have at most so many outstanding; -1: not waited for.
+  /// s_waitcnt and its kin: counters that may have at most so many outstanding; -1: nothing is said of this one.
   struct Wait {
     int vm = -1, vs = -1, lgkm = -1, exp = -1;
   };

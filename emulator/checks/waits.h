@@ -7,6 +7,8 @@
 //   lds     LDS, part of lgkmcnt; in order among themselves, so that lgkmcnt(n) leaves the n newest of them
 //   scalar  scalar loads, part of lgkmcnt; out of order: only lgkmcnt(0) ends them
 //
+// A wait for the most that a counter holds, vmcnt(63), ends what is older than that many: there is no room for more.
+//
 // The halves of a row are outstanding apart from one another: LLVM takes them for registers of their own (RDNA3).
 //
 // A store's data registers may be overwritten once it was issued, on these chips.

@@ -3,6 +3,8 @@
 //
 // When an op runs, the program counter is already that of the next instruction. Memory instructions finish where they
 // stand, so that waits only tell the monitor.
+#include <algorithm>
+
 #include <fmt/format.h>
 
 #include "emulator/monitor.h"
@@ -94,12 +96,12 @@ void add_branches(Table& t) {
 
 // --- waits
 
-// imm: the counts, a byte each, 255 where it is not waited for: vm, vs, lgkm, exp.
+// imm: the counts, a byte each, 255 where the instruction has none: vm, vs, lgkm, exp. The most that a field can say is
+// no wait, and true all the same: a counter has no room for more, so that what is older has ended, as LLVM takes it.
 constexpr std::int64_t kNotWaited = 255;
 std::int64_t counts(std::int64_t vm, std::int64_t vs, std::int64_t lgkm, std::int64_t exp) {
   return vm | vs << 8 | lgkm << 16 | exp << 24;
 }
-std::int64_t count(std::int64_t value, std::int64_t most) { return value >= most ? kNotWaited : value; }
 
 void run_wait(Wave& w, const Op& op) {
   Monitor* const monitor = w.launch->monitor;
@@ -113,10 +115,10 @@ void run_wait(Wave& w, const Op& op) {
 
 std::int64_t waitcnt(const Chip& chip, std::int64_t bits) {
   if (chip.family == Family::rdna3) {
-    return counts(count(bits >> 10 & 63, 63), kNotWaited, count(bits >> 4 & 63, 63), count(bits & 7, 7));
+    return counts(bits >> 10 & 63, kNotWaited, bits >> 4 & 63, bits & 7);
   }
   const std::int64_t vm = (bits & 15) | (bits >> 14 & 3) << 4;
-  return counts(count(vm, 63), kNotWaited, count(bits >> 8 & 15, 15), count(bits >> 4 & 7, 7));
+  return counts(vm, kNotWaited, bits >> 8 & 15, bits >> 4 & 7);
 }
 
 template <class F>
@@ -133,7 +135,7 @@ void run_wait_sum(Wave& w, const Op& op) {
   if (!w.launch->monitor) return;
   const auto most = static_cast<int>((scalar_value<std::uint32_t>(w, op.src[0]) & 63) + (op.imm & 63));
   Monitor::Wait wait;
-  wait.*Field = most >= 63 ? -1 : most;
+  wait.*Field = std::min(most, 63);
   w.launch->monitor->wait(w, op, wait);
 }
 

@@ -212,6 +212,19 @@ TEST(ChecksWaits, CountersArePassedInOrder) {
       IsEmpty());
 }
 
+// The most that a wait can say ends what is older than the counter has room for.
+TEST(ChecksRegisters, ACounterHoldsSoManyAndNoMore) {
+  auto others = [](int n, const std::string& use) {
+    std::string body = kBegin + "global_load_b32 v2, v1, s[4:5]\n";
+    for (int i = 0; i < n; ++i) body += "global_load_b32 v3, v1, s[6:7]\n";
+    return reports(body + use);
+  };
+  const std::string use = "v_add_f32 v4, v2, v2", missing = "missing-wait: v_add_f32_e32 v4, v2, v2";
+  EXPECT_THAT(others(63, "s_waitcnt vmcnt(63)\n" + use), IsEmpty());
+  EXPECT_THAT(others(62, "s_waitcnt vmcnt(63)\n" + use), ElementsAre(missing));
+  EXPECT_THAT(others(63, use), ElementsAre(missing));
+}
+
 TEST(ChecksWaits, HalvesOfARegisterAreWaitedForApart) {
   const std::string two =
       kBegin + "global_load_d16_b16 v2, v1, s[4:5]\nglobal_load_d16_hi_b16 v2, v1, s[6:7]\ns_waitcnt vmcnt(1)\n";

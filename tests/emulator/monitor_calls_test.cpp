@@ -130,7 +130,7 @@ TEST(MonitorCalls, WaitsAreDecoded) {
       "s_wait_idle\n s_barrier\n buffer_gl0_inv\n s_dcache_inv");
   b.fragment->launch.monitor = &rdna;
   ASSERT_TRUE(b.go());
-  EXPECT_THAT(rdna.waits, ElementsAre(ElementsAre(5, -1, -1, -1), ElementsAre(-1, -1, 0, 2), ElementsAre(-1, 3, -1, -1),
+  EXPECT_THAT(rdna.waits, ElementsAre(ElementsAre(5, -1, 63, 7), ElementsAre(63, -1, 0, 2), ElementsAre(-1, 3, -1, -1),
                                       ElementsAre(0, -1, -1, -1), ElementsAre(0, 0, 0, 0)));
   EXPECT_THAT(rdna.caches,
               ElementsAre(static_cast<int>(CacheOp::gl0_inv) * 4, static_cast<int>(CacheOp::dcache_inv) * 4));
@@ -138,7 +138,7 @@ TEST(MonitorCalls, WaitsAreDecoded) {
   c.make("s_waitcnt vmcnt(37) lgkmcnt(4)\n s_waitcnt vmcnt(63)\n buffer_inv sc1\n buffer_wbl2 sc0 sc1");
   c.fragment->launch.monitor = &cdna;
   ASSERT_TRUE(c.go());
-  EXPECT_THAT(cdna.waits, ElementsAre(ElementsAre(37, -1, 4, -1), ElementsAre(-1, -1, -1, -1)));
+  EXPECT_THAT(cdna.waits, ElementsAre(ElementsAre(37, -1, 4, 7), ElementsAre(63, -1, 15, 7)));
   EXPECT_THAT(cdna.caches, ElementsAre(static_cast<int>(CacheOp::buffer_inv) * 4 + 2,
                                        static_cast<int>(CacheOp::buffer_wbl2) * 4 + 3));
 }

@@ -160,9 +160,8 @@ TYPED_TEST(MatrixUnits, MaskedScores) {
              O(n, m, e) = s[2] / s[1];
            });
   const std::vector<double> starts{0, 7, 33, 200, -3, -70};
-  const int64_t n = static_cast<int64_t>(starts.size()), m = 45, t = 107, d = 32;
+  const int64_t n = static_cast<int64_t>(starts.size()), m = 45, t = 107, d = 32, e = 24;
   for (int stages : {1, 2}) {
-    const int64_t e = stages == 1 ? 24 : 32;
     Schedule s = schedule_of({{"m", 32}, {"t", 32}}, 2);
     s.stages = stages;
     check(k, s,
