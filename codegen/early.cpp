@@ -1,3 +1,5 @@
+// The order of a kernel's body on GPUs: loads that nothing stores to come first, as far as registers hold them beside
+// the loops; of the rest, what a loop does not use comes after it. No load passes a store.
 #include <algorithm>
 #include <set>
 
